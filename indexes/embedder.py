@@ -1,0 +1,27 @@
+"""The contract of embedding models, and of the tokenizers that go with them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from indexes.manifest import EmbeddingSpec
+from indexes.model import Vector
+
+
+class Tokenizer(Protocol):
+    """How an embedding model counts text."""
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """(start, end) of each token in code points of `text`, special tokens left out."""
+
+
+class Embedder(Protocol):
+    """One embedding model, loaded. Calls block and are safe from any thread."""
+
+    spec: EmbeddingSpec
+    tokenizer: Tokenizer
+
+    def embed_documents(self, texts: Sequence[str]) -> Vector:
+        """Shape (len(texts), dimension), rows of length 1, in the order of `texts`."""
+
+    def embed_queries(self, texts: Sequence[str]) -> Vector:
+        """As `embed_documents`, with the query prefix."""

@@ -1,0 +1,105 @@
+"""The one error tree. Whatever a part of Citewell refuses or cannot do is one of these; `api/errors.py` maps it to HTTP.
+
+    CitewellError
+    ├── InvalidRequest        the caller must change the request
+    ├── Unauthenticated       no key, or an unknown one
+    ├── Forbidden             the key may not do this
+    ├── NotFound              no such thing for this caller
+    ├── Conflict              the thing is in another state than the request needs
+    ├── TooLarge              over a limit in bytes
+    ├── Overloaded            refused now, welcome later
+    ├── Unavailable           a part we depend on does not answer
+    ├── DocumentError         one document cannot be ingested; says what its owner can do
+    ├── ManifestMismatch      an index version opened with another manifest
+    └── SettingsError         a wrong setting, named
+"""
+
+
+class CitewellError(Exception):
+    """Root of the tree.
+
+    `message` says what is wrong and what to do. `code` is stable and machine-readable. `param` names the request
+    field at fault, if one is.
+    """
+
+    code = "internal_error"
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.param = param
+
+
+class InvalidRequest(CitewellError):
+    """The request can never succeed as it is."""
+
+    code = "invalid_request"
+
+
+class Unauthenticated(CitewellError):
+    """No API key came with the request, or one that is unknown or revoked."""
+
+    code = "invalid_api_key"
+
+
+class Forbidden(CitewellError):
+    """The API key is good, but not for this."""
+
+    code = "forbidden"
+
+
+class NotFound(CitewellError):
+    """There is no such thing, or it belongs to another project: the two cannot be told apart."""
+
+    code = "not_found"
+
+
+class Conflict(CitewellError):
+    """The request contradicts the present state; the message says which."""
+
+    code = "conflict"
+
+
+class TooLarge(CitewellError):
+    """More bytes than the limit that the message names."""
+
+    code = "too_large"
+
+
+class Overloaded(CitewellError):
+    """Capacity is taken. `retry_after_s` is when to try again."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(CitewellError):
+    """A part that the request needs does not answer; trying again may help."""
+
+    code = "unavailable"
+
+
+class DocumentError(CitewellError):
+    """One document cannot be ingested. The message is a sentence for its owner; trying again cannot help.
+
+    Codes: empty_file, encrypted_file, unsupported_file, invalid_file, no_text_layer, too_large, parse_timeout,
+    parse_memory, parse_crashed.
+    """
+
+    code = "invalid_file"
+
+
+class ManifestMismatch(CitewellError):
+    """An index version was opened with a manifest that did not build it (invariant I6)."""
+
+    code = "manifest_mismatch"
+
+
+class SettingsError(CitewellError):
+    """A setting has a value that cannot be used; the message names the setting and where it was set."""
+
+    code = "invalid_setting"

@@ -1,0 +1,57 @@
+"""The contracts of vector storage: `Index` is one index version, `Engine` opens and drops them.
+
+Implementations live in `engines/` and pass `tests/contract/test_index.py`. `engines/exact_index.py` is the oracle.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from indexes.filters import Filter
+from indexes.manifest import Manifest
+from indexes.model import Attributes, Match, Point, SparseVector, Vector
+
+
+class Index(Protocol):
+    """The points of one index version. Calls block; each is safe from any thread, one writer at a time is enough."""
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Store points, replacing those of the same chunk. Durable when it returns."""
+
+    def delete(self, revision_id: str) -> None:
+        """Remove every point of a revision, or none if it has none. Durable when it returns."""
+
+    def set_attributes(self, revision_id: str, attributes: Attributes) -> None:
+        """Replace the attributes on every point of a revision. Durable when it returns."""
+
+    def dense(self, vector: Vector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()) -> list[Match]:
+        """The `limit` points of highest cosine that satisfy `where`, best first, none of a revision in `hidden`."""
+
+    def lexical(
+        self, terms: SparseVector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()
+    ) -> list[Match]:
+        """As `dense`, by BM25: the dot product of `terms` with stored weights times each term's inverse document frequency.
+
+        Points that share no term with the query are not returned.
+        """
+
+    def chunk_ids(self, revision_id: str) -> set[str]:
+        """Which chunks of a revision are stored: the read-back behind `completed` (I3) and behind a delete (I4)."""
+
+
+class Engine(Protocol):
+    """Opens index versions by id. One engine serves all stores of a process."""
+
+    def create(self, version_id: str, manifest: Manifest) -> Index:
+        """Make the version if it is not there, and open it. Raises ManifestMismatch if another manifest made it (I6)."""
+
+    def open(self, version_id: str, manifest: Manifest) -> Index:
+        """Open an existing version; cheap when it is open already.
+
+        Raises NotFound where there is none and ManifestMismatch where another manifest made it.
+        """
+
+    def drop(self, version_id: str) -> None:
+        """Erase the version and its files; nothing happens if there is none."""
+
+    def close(self) -> None:
+        """Flush and release every open version."""

@@ -1,0 +1,130 @@
+"""The things that are stored and found, as plain frozen values. The words are those of the design."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+AttributeValue = str | float | bool
+Attributes = Mapping[str, AttributeValue]
+
+
+class BlockKind(StrEnum):
+    """What a stretch of canonical text is."""
+
+    HEADING = "heading"
+    PARAGRAPH = "paragraph"
+    LIST_ITEM = "list_item"
+    TABLE = "table"
+    CODE = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of one canonical text that a chunk should not mix with its neighbours.
+
+    `start` and `end` count Unicode code points; blocks are in order, do not overlap, and only white space lies between
+    them. `page` counts from 1. `section` is the path of headings above, outermost first; a heading's own path ends
+    with itself. `box` is (left, top, right, bottom) in points from the top left corner of the page.
+    """
+
+    start: int
+    end: int
+    kind: BlockKind
+    page: int | None = None
+    section: tuple[str, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CanonicalText:
+    """The plain text of a file, in reading order: what every offset counts in.
+
+    `warnings` are sentences for the owner (a page that could not be read, hidden text). `metadata` holds what the file
+    says of itself (author, date, subject).
+    """
+
+    text: str
+    blocks: tuple[Block, ...]
+    media_type: str
+    title: str | None = None
+    metadata: Mapping[str, AttributeValue] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where one chunk lies: `start`, `end` in code points of the canonical text, its pages and headings."""
+
+    start: int
+    end: int
+    ordinal: int
+    tokens: int
+    page_start: int | None = None
+    page_end: int | None = None
+    section: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of one revision's text, with that text: `text == canonical.text[span.start:span.end]`."""
+
+    id: str
+    revision_id: str
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Term weights of one text: parallel `indices` (unique, unsigned 32 bit) and `values`."""
+
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What an index version holds of one chunk. `vector` has shape (dimension,) and length 1."""
+
+    chunk_id: str
+    revision_id: str
+    vector: Vector
+    sparse: SparseVector
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One chunk found by one kind of search. Higher scores are better: cosine, or BM25."""
+
+    chunk_id: str
+    revision_id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How a hit came to its place. `fused` orders hits; the others are None where that search did not find the chunk."""
+
+    fused: float
+    dense: float | None = None
+    lexical: float | None = None
+    rerank: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that answers a query, with what a reader needs to cite it."""
+
+    chunk: Chunk
+    scores: Scores
+    store_id: str
+    index_version: str
+    file_id: str
+    filename: str
+    key: str
+    attributes: Attributes
