@@ -1,17 +1,18 @@
-"""The one error tree. Whatever a part of Citewell refuses or cannot do is one of these; `api/errors.py` maps it to HTTP.
+"""The one error tree: whatever a part of Citewell refuses or cannot do. `api/errors.py` maps it to HTTP.
 
-    CitewellError
-    ├── InvalidRequest        the caller must change the request
-    ├── Unauthenticated       no key, or an unknown one
-    ├── Forbidden             the key may not do this
-    ├── NotFound              no such thing for this caller
-    ├── Conflict              the thing is in another state than the request needs
-    ├── TooLarge              over a limit in bytes
-    ├── Overloaded            refused now, welcome later
-    ├── Unavailable           a part we depend on does not answer
-    ├── DocumentError         one document cannot be ingested; says what its owner can do
-    ├── ManifestMismatch      an index version opened with another manifest
-    └── SettingsError         a wrong setting, named
+CitewellError
+├── InvalidRequest        the caller must change the request
+├── Unauthenticated       no key, or an unknown one
+├── Forbidden             the key may not do this
+├── NotFound              no such thing for this caller
+├── Conflict              the thing is in another state than the request needs
+├── TooLarge              over a limit in bytes
+├── Overloaded            refused now, welcome later
+├── Unavailable           a part we depend on does not answer
+├── DocumentError         one document cannot be ingested; says what its owner can do
+├── ManifestMismatch      an index version opened with another manifest
+├── LeaseLost             a worker no longer owns the work it was doing
+└── SettingsError         a wrong setting, named
 """
 
 
@@ -97,6 +98,12 @@ class ManifestMismatch(CitewellError):
     """An index version was opened with a manifest that did not build it (invariant I6)."""
 
     code = "manifest_mismatch"
+
+
+class LeaseLost(CitewellError):
+    """Another worker took this work over, or it was cancelled or deleted: stop and change nothing more."""
+
+    code = "lease_lost"
 
 
 class SettingsError(CitewellError):

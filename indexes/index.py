@@ -29,7 +29,7 @@ class Index(Protocol):
     def lexical(
         self, terms: SparseVector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()
     ) -> list[Match]:
-        """As `dense`, by BM25: the dot product of `terms` with stored weights times each term's inverse document frequency.
+        """As `dense`, by BM25: the dot product of `terms` with stored weights times each term's rarity (IDF).
 
         Points that share no term with the query are not returned.
         """
@@ -42,7 +42,10 @@ class Engine(Protocol):
     """Opens index versions by id. One engine serves all stores of a process."""
 
     def create(self, version_id: str, manifest: Manifest) -> Index:
-        """Make the version if it is not there, and open it. Raises ManifestMismatch if another manifest made it (I6)."""
+        """Make the version if it is not there, and open it.
+
+        Raises ManifestMismatch where another manifest made it (I6).
+        """
 
     def open(self, version_id: str, manifest: Manifest) -> Index:
         """Open an existing version; cheap when it is open already.

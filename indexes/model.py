@@ -108,7 +108,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How a hit came to its place. `fused` orders hits; the others are None where that search did not find the chunk."""
+    """How a hit came to its place: `fused` orders hits, the others are None where that search did not find it."""
 
     fused: float
     dense: float | None = None

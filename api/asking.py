@@ -1,0 +1,151 @@
+"""From a question to an answer: which answerer and stores are meant, what is found, what is answered, what is kept."""
+
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from api.response_draft import AskEvent, AskEvents, Searched
+from api.state import State
+from api.wire.file_search import FileSearchTool
+from api.wire.filters import to_filter
+from api.wire.search import RankingOptions
+from generation.model import Answer, Answered, Question
+from indexes.catalog import responses, stores
+from indexes.errors import InvalidRequest
+from indexes.ids import Kind, new_id
+from indexes.model import Hit
+from retrieval.search import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who answers, and from what."""
+
+    answerer: str
+    store_ids: tuple[str, ...]
+    tool: FileSearchTool | None
+
+
+@dataclass(slots=True)
+class Record:
+    """What made one answer, collected while it is made (I11): ids, hashes, scores and timings."""
+
+    project: str
+    id: str = field(default_factory=lambda: new_id(Kind.TRACE))
+    hits: Sequence[Hit] = ()
+    answer: Answer | None = None
+    retrieve_ms: float = 0.0
+    answer_ms: float = 0.0
+
+    @property
+    def sources(self) -> set[str]:
+        """The revisions that the answer was made from."""
+        return {hit.chunk.revision_id for hit in self.hits}
+
+
+async def target(state: State, project: str, model: str | None, tools: Sequence[FileSearchTool]) -> Target:
+    """Read `model`, which may be `{answerer}@{store}`, and the tool. Raises InvalidRequest where no store is named."""
+    answerer, at, named = (model or "").partition("@")
+    tool = tools[0] if tools else None
+    if at:
+        async with state.database.read() as session:
+            store = await stores.named(session, project, named)
+        return Target(answerer, (store.id,), tool)
+    if tool is None:
+        raise InvalidRequest(
+            "No vector store is named. Send tools=[{'type': 'file_search', 'vector_store_ids': ['vs_…']}], or name the "
+            "store in the model: 'extractive@vs_…'.",
+            code="missing_required_parameter",
+            param="tools",
+        )
+    return Target(answerer, tuple(dict.fromkeys(tool.vector_store_ids)), tool)
+
+
+def begin(state: State, where: Target, question: Question, record: Record) -> AskEvents:
+    """Search, then answer; `record` is filled on the way. Refused with Overloaded at the first event past capacity."""
+    return _ask(state, where, question, record)
+
+
+async def primed(events: AskEvents) -> AskEvents:
+    """Run to the end of the search, so that what goes wrong until then is an HTTP error and not a broken stream."""
+    first = await anext(events)
+    return _resumed(first, events)
+
+
+async def keep_trace(state: State, where: Target, question: Question, record: Record) -> None:
+    """Store what made the answer."""
+    async with state.database.write() as session:
+        await responses.trace(session, record.project, record.id, _trace(where, question, record))
+        await stores.touch(session, where.store_ids)
+
+
+async def _ask(state: State, where: Target, question: Question, record: Record) -> AsyncGenerator[AskEvent, None]:
+    async with state.capacity:
+        started = time.perf_counter()
+        query = _query(state, where.tool, question)
+        found = [hit for one in where.store_ids for hit in await state.searcher.search(record.project, one, query)]
+        record.hits = sorted(found, key=lambda hit: -hit.scores.fused)[: query.limit]
+        searched = time.perf_counter()
+        record.retrieve_ms = (searched - started) * 1e3
+        yield Searched(query.queries, tuple(record.hits))
+        async with aclosing(state.answering.answer(where.answerer, question, record.hits)) as events:
+            async for event in events:
+                if isinstance(event, Answered):
+                    record.answer = event.answer
+                    record.answer_ms = (time.perf_counter() - searched) * 1e3
+                    await keep_trace(state, where, question, record)
+                yield event
+
+
+async def _resumed(first: AskEvent, events: AskEvents) -> AsyncGenerator[AskEvent, None]:
+    async with aclosing(events):
+        yield first
+        async for event in events:
+            yield event
+
+
+def _query(state: State, tool: FileSearchTool | None, question: Question) -> Query:
+    options = (tool.ranking_options if tool else None) or RankingOptions()
+    weights = options.hybrid_search
+    return Query(
+        queries=(question.text,),
+        limit=(tool.max_num_results if tool else None) or state.settings.generation.max_passages,
+        where=to_filter(tool.filters) if tool else None,
+        score_threshold=options.score_threshold or 0.0,
+        dense_weight=weights.embedding_weight if weights else None,
+        lexical_weight=weights.text_weight if weights else None,
+    )
+
+
+def _trace(where: Target, question: Question, record: Record) -> dict[str, Any]:
+    answer = record.answer
+    assert answer is not None
+    return {
+        "question_sha256": hashlib.sha256(question.text.encode()).hexdigest(),
+        "store_ids": list(where.store_ids),
+        "index_versions": sorted({hit.index_version for hit in record.hits}),
+        "answerer": where.answerer,
+        "model": answer.model,
+        "prompt_version": answer.prompt_version,
+        "temperature": question.temperature,
+        "top_p": question.top_p,
+        "max_output_tokens": question.max_output_tokens,
+        "hits": [
+            {"chunk_id": hit.chunk.id, "revision_id": hit.chunk.revision_id, "fused": hit.scores.fused}
+            for hit in record.hits
+        ],
+        "citations": [
+            {"chunk_id": one.passage.hit.chunk.id, "start": one.source_start, "end": one.source_end}
+            for one in answer.citations
+        ],
+        "abstained": answer.abstained,
+        "confidence": answer.confidence,
+        "answer_sha256": hashlib.sha256(answer.text.encode()).hexdigest(),
+        "input_tokens": answer.usage.input_tokens,
+        "output_tokens": answer.usage.output_tokens,
+        "retrieve_ms": record.retrieve_ms,
+        "answer_ms": record.answer_ms,
+    }

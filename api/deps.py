@@ -1,0 +1,75 @@
+"""What routes ask for: the state of the process, who calls, and the request's idempotency key."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Request
+
+from api.state import State
+from indexes.catalog import keys
+from indexes.catalog.idempotency import Idempotency
+from indexes.catalog.keys import Caller
+from indexes.catalog.tables import Role
+from indexes.errors import Forbidden, InvalidRequest, Unauthenticated
+
+_RANK = {Role.READ: 0, Role.WRITE: 1, Role.ADMIN: 2}
+
+
+def _state(request: Request) -> State:
+    state: State = request.app.state.citewell
+    return state
+
+
+StateDep = Annotated[State, Depends(_state)]
+
+
+async def _caller(
+    state: StateDep, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
+) -> Caller:
+    scheme, _, secret = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise Unauthenticated("No API key came with the request. Send the header `Authorization: Bearer YOUR_KEY`.")
+    async with state.database.read() as session:
+        caller = await keys.caller(session, secret.strip())
+    if caller is None:
+        raise Unauthenticated("This API key is unknown or revoked. Make one with `citewell keys create`.")
+    return caller
+
+
+def _at_least(role: Role) -> Callable[[Caller], Awaitable[Caller]]:
+    async def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+        if _RANK[caller.role] < _RANK[role]:
+            raise Forbidden(f"This API key may {caller.role} only; this needs one that may {role}.")
+        return caller
+
+    return check
+
+
+Reader = Annotated[Caller, Depends(_at_least(Role.READ))]
+Writer = Annotated[Caller, Depends(_at_least(Role.WRITE))]
+
+
+async def _idempotency(
+    request: Request,
+    idempotency_key: Annotated[
+        str | None, Header(description="The same key sent again with the same request makes nothing new.")
+    ] = None,
+) -> Idempotency | None:
+    if idempotency_key is None:
+        return None
+    if not 1 <= len(idempotency_key) <= 255:
+        raise InvalidRequest("An Idempotency-Key has 1 to 255 characters.", param="Idempotency-Key")
+    return fingerprinted(request, idempotency_key, await request.body())
+
+
+def fingerprinted(request: Request, key: str, content: bytes) -> Idempotency:
+    """The key with a hash of what makes the request that request."""
+    digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + content).hexdigest()
+    return Idempotency(key, digest)
+
+
+IdempotencyDep = Annotated[Idempotency | None, Depends(_idempotency)]
+StoreId = Annotated[str, Path(description="Id of the vector store, `vs_…`.")]
+FileId = Annotated[str, Path(description="Id of the file, `file-…`.")]
+BatchId = Annotated[str, Path(description="Id of the batch, `vsfb_…`.")]

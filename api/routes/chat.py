@@ -1,0 +1,33 @@
+"""`/v1/chat/completions`: cited answers for every program that speaks this older API."""
+
+import time
+
+from fastapi import APIRouter
+
+from api import asking
+from api.asking import Record
+from api.chat_draft import ChatDraft
+from api.deps import Reader, StateDep
+from api.sse import EventStream, chat_chunks, gather
+from api.wire.chat import ChatCompletion, ChatCreate
+from indexes.ids import Kind, new_id
+
+router = APIRouter(prefix="/v1/chat/completions", tags=["answers"])
+
+
+@router.post("", response_model=ChatCompletion)
+async def create_chat_completion(state: StateDep, caller: Reader, request: ChatCreate) -> EventStream | ChatCompletion:
+    """Answer the last message from documents, with evidence; or say that they do not answer it."""
+    where = await asking.target(state, caller.project, request.model, request.tools)
+    question, record = request.to_question(), Record(caller.project)
+    draft = ChatDraft(
+        id=new_id(Kind.COMPLETION),
+        created=int(time.time()),
+        model=request.model or state.answering.default,
+        trace_id=record.id,
+    )
+    events = asking.begin(state, where, question, record)
+    if request.stream:
+        return EventStream(chat_chunks(draft, await asking.primed(events), usage=request.includes_usage))
+    _, answer = await gather(events)
+    return draft.whole(answer)

@@ -1,0 +1,143 @@
+"""`/v1/responses`: cited answers, streamed or not, kept and continued."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from fastapi.responses import JSONResponse
+
+from api import asking
+from api.asking import Record
+from api.deps import IdempotencyDep, Reader, StateDep
+from api.response_draft import AskEvents, ResponseDraft
+from api.sse import EventStream, encode_event, gather, response_events
+from api.state import State
+from api.wire.pages import Page
+from api.wire.response_events import ResponseEvent
+from api.wire.response_input import messages_of
+from api.wire.responses import InputItemMessage, ResponseCreate, ResponseDeleted, ResponseObject
+from generation.model import Turn
+from indexes.catalog import idempotency, responses
+from indexes.catalog.idempotency import Idempotency
+from indexes.errors import Conflict
+from indexes.ids import Kind, new_id
+
+router = APIRouter(prefix="/v1/responses", tags=["answers"])
+ResponseId = Annotated[str, Path(description="Id of the response, `resp_…`.")]
+_MOST_TURNS = 40
+
+
+@router.post("", response_model=ResponseObject)
+async def create_response(
+    state: StateDep, caller: Reader, request: ResponseCreate, again: IdempotencyDep
+) -> EventStream | JSONResponse | ResponseObject:
+    """Answer a question from documents, with evidence; or say that they do not answer it."""
+    async with state.database.read() as session:
+        known = await idempotency.earlier(session, caller.project, again)
+        if known is not None:
+            return JSONResponse((await responses.get(session, caller.project, known)).body)
+    where = await asking.target(state, caller.project, request.model, request.tools)
+    question = request.to_question(await _earlier_turns(state, caller.project, request.previous_response_id))
+    record = Record(caller.project)
+    draft = ResponseDraft(
+        id=new_id(Kind.RESPONSE),
+        search_id=new_id(Kind.SEARCH_CALL),
+        message_id=new_id(Kind.MESSAGE),
+        created_at=int(time.time()),
+        model=request.model or state.answering.default,
+        request=request,
+        trace_id=record.id,
+    )
+    events = asking.begin(state, where, question, record)
+    if request.stream:
+        return EventStream(_stream(state, draft, await asking.primed(events), record))
+    searched, answer = await gather(events)
+    response = draft.finished(searched, answer, completed_at=int(time.time()))
+    await _keep(state, response, request, record, again)
+    return response
+
+
+@router.get("/{response_id}")
+async def get_response(state: StateDep, caller: Reader, response_id: ResponseId) -> JSONResponse:
+    """A stored response, as it was answered; text of documents deleted since is gone from it."""
+    async with state.database.read() as session:
+        return JSONResponse((await responses.get(session, caller.project, response_id)).body)
+
+
+@router.delete("/{response_id}")
+async def delete_response(state: StateDep, caller: Reader, response_id: ResponseId) -> ResponseDeleted:
+    """Forget a stored response."""
+    async with state.database.write() as session:
+        await responses.get(session, caller.project, response_id)
+        await responses.remove(session, response_id)
+    return ResponseDeleted(id=response_id)
+
+
+@router.post("/{response_id}/cancel", response_model=ResponseObject)
+async def cancel_response(state: StateDep, caller: Reader, response_id: ResponseId) -> JSONResponse:
+    """Only background responses can be cancelled, and there are none: close the stream of a running one."""
+    async with state.database.read() as session:
+        row = await responses.get(session, caller.project, response_id)
+    raise Conflict(
+        f"This response is {row.body['status']}. To stop one that is being answered, close its stream.",
+        code="not_cancellable",
+    )
+
+
+@router.get("/{response_id}/input_items")
+async def list_input_items(state: StateDep, caller: Reader, response_id: ResponseId) -> Page[InputItemMessage]:
+    """What a stored response was asked with."""
+    async with state.database.read() as session:
+        row = await responses.get(session, caller.project, response_id)
+    return Page.of([InputItemMessage.model_validate(item) for item in row.input], has_more=False)
+
+
+async def _stream(state: State, draft: ResponseDraft, events: AskEvents, record: Record) -> AsyncGenerator[bytes, None]:
+    async with aclosing(response_events(draft, events)) as steps:
+        async for step in steps:
+            if isinstance(step, ResponseEvent) and step.response.status in ("completed", "incomplete"):
+                await _keep(state, step.response, draft.request, record, None)
+            yield encode_event(step)
+
+
+async def _keep(
+    state: State, response: ResponseObject, request: ResponseCreate, record: Record, again: Idempotency | None
+) -> None:
+    if not request.store:
+        return
+    async with state.database.write() as session:
+        body = response.model_dump(mode="json")
+        await responses.store(session, record.project, body, _input_items(request), record.sources)
+        idempotency.remember(session, record.project, again, response.id)
+
+
+async def _earlier_turns(state: State, project: str, response_id: str | None) -> list[Turn]:
+    """What was said before, oldest first, through the chain of responses that each continue another."""
+    turns: list[Turn] = []
+    async with state.database.read() as session:
+        while response_id is not None and len(turns) < _MOST_TURNS:
+            row = await responses.get(session, project, response_id)
+            asked = [Turn(item["role"], item["content"][0]["text"]) for item in row.input]
+            said = [
+                Turn("assistant", item["content"][0]["text"])
+                for item in row.body["output"]
+                if item["type"] == "message"
+            ]
+            turns = [turn for turn in asked if turn.role in ("user", "assistant")] + said + turns
+            response_id = row.body["previous_response_id"]
+    return turns
+
+
+def _input_items(request: ResponseCreate) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": new_id(Kind.MESSAGE),
+            "type": "message",
+            "role": message.role,
+            "status": "completed",
+            "content": [{"type": "input_text", "text": message.text}],
+        }
+        for message in messages_of(request.input)
+    ]

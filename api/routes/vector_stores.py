@@ -1,0 +1,116 @@
+"""`/v1/vector_stores`: knowledge bases, and the search in one."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api import presenting
+from api.deps import IdempotencyDep, Reader, StateDep, StoreId, Writer
+from api.state import State
+from api.wire.chunking import to_chunking
+from api.wire.filters import to_filter
+from api.wire.pages import Page, PageQuery
+from api.wire.search import RankingOptions, SearchPage, SearchRequest
+from api.wire.vector_stores import VectorStore, VectorStoreCreate, VectorStoreDeleted, VectorStoreUpdate
+from indexes.catalog import stores, tables
+from indexes.catalog.pages import Cursor
+from indexes.filters import Filter
+from ingestion.intake import NewStore, Wanted
+from retrieval import search
+
+router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"])
+
+
+@router.post("")
+async def create_vector_store(
+    state: StateDep, caller: Writer, request: VectorStoreCreate, again: IdempotencyDep
+) -> VectorStore:
+    """Make a store. Its first index version is live at once."""
+    new = NewStore(
+        name=request.name,
+        description=request.description,
+        meta=request.metadata or {},
+        expires_after_days=request.expires_after.days if request.expires_after else None,
+        manifest=state.models.default_manifest(),
+    )
+    chunking = to_chunking(request.chunking_strategy)
+    wanted = [Wanted(file_id, None, {}, chunking) for file_id in request.file_ids or ()]
+    return await _shown(state, await state.intake.create_store(caller.project, new, wanted, again))
+
+
+@router.get("")
+async def list_vector_stores(
+    state: StateDep, caller: Reader, query: Annotated[PageQuery, Query()]
+) -> Page[VectorStore]:
+    """The project's stores."""
+    cursor = Cursor(query.limit, query.order, query.after, query.before)
+    async with state.database.read() as session:
+        page = await stores.listing(session, caller.project, cursor)
+        counts = await stores.counts(session, [row.id for row in page.rows])
+    return Page.of([presenting.store(row, counts[row.id]) for row in page.rows], has_more=page.has_more)
+
+
+@router.get("/{vector_store_id}")
+async def get_vector_store(state: StateDep, caller: Reader, vector_store_id: StoreId) -> VectorStore:
+    """One store."""
+    async with state.database.read() as session:
+        row = await stores.get(session, caller.project, vector_store_id)
+    return await _shown(state, row)
+
+
+@router.post("/{vector_store_id}")
+async def update_vector_store(
+    state: StateDep, caller: Writer, vector_store_id: StoreId, request: VectorStoreUpdate
+) -> VectorStore:
+    """Change a store's name, metadata or expiry; what is left out stays."""
+    async with state.database.write() as session:
+        row = await stores.get(session, caller.project, vector_store_id)
+        if "name" in request.model_fields_set:
+            row.name = request.name
+        if "metadata" in request.model_fields_set:
+            row.meta = request.metadata or {}
+        if "expires_after" in request.model_fields_set:
+            row.expires_after_days = request.expires_after.days if request.expires_after else None
+        await stores.touch(session, [row.id])
+    return await _shown(state, row)
+
+
+@router.delete("/{vector_store_id}")
+async def delete_vector_store(state: StateDep, caller: Writer, vector_store_id: StoreId) -> VectorStoreDeleted:
+    """Delete a store with everything in it. The uploaded files stay."""
+    async with state.database.read() as session:
+        row = await stores.get(session, caller.project, vector_store_id)
+    await state.intake.delete_store(row)
+    return VectorStoreDeleted(id=vector_store_id)
+
+
+@router.post("/{vector_store_id}/search")
+async def search_vector_store(
+    state: StateDep, caller: Reader, vector_store_id: StoreId, request: SearchRequest
+) -> SearchPage:
+    """The chunks that answer a query best, by meaning and by words."""
+    query = search_query(request.queries, request.max_num_results, to_filter(request.filters), request.ranking_options)
+    async with state.capacity:
+        hits = await state.searcher.search(caller.project, vector_store_id, query)
+    return SearchPage.of(request.queries, hits)
+
+
+def search_query(
+    queries: tuple[str, ...], limit: int, where: Filter | None, options: RankingOptions | None
+) -> search.Query:
+    """A search as the retrieval layer takes it."""
+    weights = options.hybrid_search if options else None
+    return search.Query(
+        queries=queries,
+        limit=limit,
+        where=where,
+        score_threshold=(options.score_threshold if options else None) or 0.0,
+        dense_weight=weights.embedding_weight if weights else None,
+        lexical_weight=weights.text_weight if weights else None,
+    )
+
+
+async def _shown(state: State, row: tables.Store) -> VectorStore:
+    async with state.database.read() as session:
+        counts = await stores.counts(session, [row.id])
+    return presenting.store(row, counts[row.id])

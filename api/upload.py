@@ -1,0 +1,163 @@
+"""Multipart uploads that stream to disk: a file of any size takes a constant amount of memory."""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from indexes.errors import InvalidRequest, TooLarge
+
+_FIELD_BYTES = 64 * 1024
+_OVERHEAD_BYTES = 1 << 20
+"""What a multipart body may hold beside the file itself."""
+_LINGER_S = 30.0
+
+
+@dataclass(slots=True)
+class Received:
+    """The one file of a multipart body, in a temporary file that is synced later, and the fields beside it."""
+
+    path: Path
+    filename: str | None = None
+    bytes: int = 0
+    sha256: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def received(request: Request, folder: Path, max_bytes: int) -> AsyncIterator[Received]:
+    """Read the body. The temporary file, in `folder`, is removed at the end unless it was moved away.
+
+    Raises TooLarge past `max_bytes` and InvalidRequest where the body is not multipart or is cut off.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes + _OVERHEAD_BYTES:
+        await _linger(request)
+        raise _too_large(max_bytes)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="upload-", delete=False) as file:
+        reading = _Reading(file, Received(Path(file.name)), max_bytes)
+        try:
+            await _read(request, reading)
+            file.flush()
+            yield reading.finished()
+        finally:
+            reading.result.path.unlink(missing_ok=True)
+
+
+async def _read(request: Request, reading: "_Reading") -> None:
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    if kind != b"multipart/form-data" or b"boundary" not in options:
+        raise InvalidRequest(
+            "Send the file as multipart/form-data with the fields `file` and `purpose`.", code="invalid_body"
+        )
+    parser = MultipartParser(options[b"boundary"], reading.callbacks())
+    try:
+        async for piece in request.stream():
+            parser.write(piece)
+        parser.finalize()
+    except MultipartParseError as error:
+        raise InvalidRequest(
+            f"The multipart body cannot be read: {error}. Send it again.", code="invalid_body"
+        ) from error
+    except TooLarge:
+        await _linger(request)
+        raise
+
+
+async def _linger(request: Request) -> None:
+    """Read the rest and throw it away, for a while: many clients look at the reply only after they sent everything."""
+    if "expect" in request.headers:
+        return  # this client waits for our word before it sends anything
+    try:
+        async with asyncio.timeout(_LINGER_S):
+            async for _ in request.stream():
+                pass
+    except (TimeoutError, RuntimeError):
+        return
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(
+        f"The file is larger than {max_bytes} bytes, the limit of this service. Split it, or ask the operator to raise "
+        "server.max_upload_bytes.",
+        code="file_too_large",
+        param="file",
+    )
+
+
+class _Reading:
+    """The state of one multipart body: which part is being read, and where its bytes go."""
+
+    def __init__(self, file: BinaryIO, result: Received, max_bytes: int) -> None:
+        self.result = result
+        self._file = file
+        self._max_bytes = max_bytes
+        self._hash = hashlib.sha256()
+        self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+        self._headers: dict[bytes, bytes] = {}
+        self._name = ""
+        self._is_file = False
+        self._value = bytearray()
+
+    def callbacks(self) -> dict[str, object]:
+        """What the parser calls."""
+        return {
+            "on_part_begin": self._part_begin,
+            "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_finished,
+            "on_part_data": self._part_data,
+            "on_part_end": self._part_end,
+        }
+
+    def finished(self) -> Received:
+        """The result. Raises InvalidRequest where no file came."""
+        if self.result.filename is None:
+            raise InvalidRequest("`file` is missing. Add it as a part with a file name.", param="file")
+        self.result.sha256 = self._hash.hexdigest()
+        return self.result
+
+    def _part_begin(self) -> None:
+        self._headers = {}
+        self._value = bytearray()
+
+    def _header_end(self) -> None:
+        name, value = self._header
+        self._headers[bytes(name).lower()] = bytes(value)
+        self._header = (bytearray(), bytearray())
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        self._is_file = b"filename" in options
+        if not self._is_file:
+            return
+        if self._name != "file" or self.result.filename is not None:
+            raise InvalidRequest("One file is taken at a time, as the field `file`.", param=self._name or "file")
+        self.result.filename = options[b"filename"].decode("utf-8", "replace")
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        piece = data[start:end]
+        if not self._is_file:
+            self._value.extend(piece)
+            if len(self._value) > _FIELD_BYTES:
+                raise InvalidRequest(f"`{self._name}` is too long.", param=self._name)
+            return
+        self.result.bytes += len(piece)
+        if self.result.bytes > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        self._hash.update(piece)
+        self._file.write(piece)
+
+    def _part_end(self) -> None:
+        if not self._is_file:
+            self.result.fields[self._name] = self._value.decode("utf-8", "replace")

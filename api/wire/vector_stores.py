@@ -1,0 +1,80 @@
+"""Vector stores: named knowledge bases."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from api.wire.base import STORABLE, Id, Listed, Metadata, Name, Refused, ReplyModel, RequestModel
+from api.wire.chunking import ChunkingStrategyIn
+
+_NO_EXPIRY = Refused("Stores do not expire: delete the store when it is no longer needed.")
+
+
+class ExpiresAfter(RequestModel):
+    """OpenAI's expiry policy, which is not supported."""
+
+    anchor: Literal["last_active_at"]
+    days: int
+
+
+class VectorStoreCreate(RequestModel):
+    """A new store, empty or with files to ingest at once."""
+
+    name: Name | None = Field(None, description="What people call the store; names need not be unique.")
+    description: Annotated[str, Field(max_length=2048), STORABLE] | None = Field(
+        None, description="What the store is for."
+    )
+    file_ids: list[Id] | None = Field(
+        None, max_length=2000, description="Files to attach, each under its file name as key."
+    )
+    chunking_strategy: ChunkingStrategyIn | None = Field(
+        None, description="How the files in `file_ids` are cut. Left out: as the store's index version says."
+    )
+    metadata: Metadata | None = None
+    expires_after: Annotated[ExpiresAfter | None, _NO_EXPIRY] = None
+
+
+class VectorStoreUpdate(RequestModel):
+    """What to change; what is left out stays. `model_fields_set` tells null from left out."""
+
+    name: Name | None = Field(None, description="The new name.")
+    metadata: Metadata | None = None
+    expires_after: Annotated[ExpiresAfter | None, _NO_EXPIRY] = None
+
+
+class FileCounts(ReplyModel):
+    """How many current revisions are in which state."""
+
+    in_progress: int = Field(0, description="Waiting or being worked on.")
+    completed: int = Field(0, description="Searchable, whole.")
+    failed: int = Field(0, description="Cannot be ingested; each says why.")
+    cancelled: int = Field(0, description="Cancelled before they were done.")
+    total: int = Field(0, description="The sum.")
+
+
+class VectorStore(Listed):
+    """A named knowledge base."""
+
+    id: str = Field(description="Identifier, `vs_…`.")
+    object: Literal["vector_store"] = "vector_store"
+    created_at: int = Field(description="When it was created, Unix seconds.")
+    name: str = Field(description="What people call it; empty if it was given no name.")
+    description: str | None = Field(None, description="What the store is for.")
+    status: Literal["expired", "in_progress", "completed"] = Field(
+        description="`in_progress` while any file is; searches see what is completed."
+    )
+    usage_bytes: int = Field(description="Bytes of the files and texts it holds.")
+    file_counts: FileCounts = Field(description="Its files by state.")
+    metadata: Metadata = Field(description="The app's own pairs.")
+    last_active_at: int | None = Field(None, description="When it was last written or searched, Unix seconds.")
+    expires_after: None = Field(None, description="Always null: stores do not expire.")
+    expires_at: int | None = Field(None, description="Always null: stores do not expire.")
+    live_index_version: str | None = Field(None, description="Id of the index version that answers, `ixv_…`.")
+
+
+class VectorStoreDeleted(ReplyModel):
+    """The store is gone with its index versions; its files stay until they are deleted."""
+
+    id: str
+    object: Literal["vector_store.deleted"] = "vector_store.deleted"
+    deleted: bool = True

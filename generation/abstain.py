@@ -1,0 +1,91 @@
+"""Whether the passages hold an answer at all: a calibrated guess, and what is said when they do not."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+
+from generation.candidates import Evidence
+from generation.model import AbstainReason, Answer, Answered, AnswerEvent, Passage, TextDelta
+
+_NEAREST = 3
+_SAID = {
+    AbstainReason.NO_HITS: "Nothing was found in the documents for this question.",
+    AbstainReason.LOW_CONFIDENCE: "The documents do not seem to answer this question.",
+    AbstainReason.UNSUPPORTED: "The documents do not support an answer to this question.",
+    AbstainReason.CONFLICTING: "The documents contradict each other on this question.",
+    AbstainReason.FILTERED: "No document that may be used here answers this question.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What retrieval and wording say of the chance of an answer; None where it was not measured.
+
+    `dense` is the cosine of the question with the best passage, `similarity` with the best sentence. `coverage` is the
+    share, 0..1, of the question's terms, weighted by rarity, that the best sentence and its context have.
+    """
+
+    coverage: float
+    dense: float | None = None
+    similarity: float | None = None
+
+    @classmethod
+    def of(cls, passages: Sequence[Passage], evidence: Sequence[Evidence]) -> "Signals":
+        """The best of each over all passages and all of their sentences."""
+        cosines = [passage.hit.scores.dense for passage in passages if passage.hit.scores.dense is not None]
+        similarities = [each.similarity for each in evidence if each.similarity is not None]
+        return cls(
+            coverage=max((each.in_context for each in evidence), default=0.0),
+            dense=max(cosines, default=None),
+            similarity=max(similarities, default=None),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Logistic:
+    """One fitted logistic regression: a weight for each signal that it reads."""
+
+    bias: float
+    weights: Mapping[str, float]
+
+
+class Calibration:
+    """Turns signals into the probability that the passages answer the question.
+
+    `curves` are tried in order: the first whose signals were all measured is used. Those that ship are fitted by
+    `python -m bench.abstention --write`; `calibration.json` says on what. Cosines mean different things for different
+    embedding models, so another model needs a fit of its own.
+    """
+
+    def __init__(self, curves: Sequence[Logistic]) -> None:
+        self._curves = tuple(curves)
+
+    @classmethod
+    def shipped(cls) -> "Calibration":
+        """The calibration in `calibration.json`."""
+        data = json.loads(files("generation").joinpath("calibration.json").read_text("utf-8"))
+        return cls([Logistic(curve["bias"], curve["weights"]) for curve in data["curves"]])
+
+    def confidence(self, signals: Signals) -> float:
+        """In 0..1; 0 where no curve reads the signals that there are."""
+        for curve in self._curves:
+            values = {name: getattr(signals, name) for name in curve.weights}
+            if None not in values.values():
+                total = curve.bias + sum(weight * values[name] for name, weight in curve.weights.items())
+                return 1.0 / (1.0 + math.exp(-total))
+        return 0.0
+
+
+def abstained(answer: Answer, reason: AbstainReason, passages: Sequence[Passage]) -> Iterator[AnswerEvent]:
+    """The events of an answer that says there is none, why, and which documents come nearest.
+
+    `answer` holds what is known already: model, confidence, usage; its text and citations are replaced.
+    """
+    text = _SAID[reason]
+    nearest = list(dict.fromkeys(passage.hit.key for passage in passages))[:_NEAREST]
+    if nearest:
+        text += f" The nearest documents are: {', '.join(nearest)}."
+    yield TextDelta(text)
+    yield Answered(replace(answer, text=text, citations=(), sentences=(), abstained=True, abstain_reason=reason))

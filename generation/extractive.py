@@ -1,0 +1,110 @@
+"""Answers by quotation: no language model, nothing said that the documents do not say."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
+from heapq import nlargest
+
+from generation.abstain import Calibration, Signals, abstained
+from generation.candidates import Candidate, Evidence, candidates, is_stopped, weigh
+from generation.cite import quote
+from generation.model import (
+    AbstainReason,
+    Answer,
+    Answered,
+    AnswerEvent,
+    Citation,
+    CitationAdded,
+    Passage,
+    Question,
+    Sentence,
+    TextDelta,
+    Verdict,
+)
+from generation.selection import Pick, choose, likelihood
+from generation.sentences import is_table_row
+from generation.settings import GenerationSettings
+from indexes.model import Vector
+
+Embed = Callable[[Sequence[str]], Awaitable[Vector]]
+
+
+class ExtractiveAnswerer:
+    """Quotes the sentences that answer best, each followed by its citation; abstains where confidence is too low.
+
+    `embed` turns texts into rows of length 1, as for queries; without it, words alone decide. The history of a
+    conversation is not read: the question must stand alone.
+    """
+
+    name = "extractive"
+
+    def __init__(
+        self, settings: GenerationSettings, embed: Embed | None = None, calibration: Calibration | None = None
+    ) -> None:
+        self._settings = settings
+        self._embed = embed
+        self._calibration = calibration or Calibration.shipped()
+
+    async def answer(self, question: Question, passages: Sequence[Passage]) -> AsyncIterator[AnswerEvent]:
+        """See `Answerer`."""
+        blank = Answer(text="", model=self.name)
+        if not passages:
+            for event in abstained(blank, AbstainReason.NO_HITS, passages):
+                yield event
+            return
+        found = candidates(passages)
+        evidence, scores = await self._weigh(question.text, found)
+        confidence = self._calibration.confidence(Signals.of(passages, evidence))
+        picks = choose(found, scores, self._settings.max_sentences)
+        if confidence < self._settings.abstain_below or not picks:
+            unsure = Answer(text="", model=self.name, confidence=confidence)
+            for event in abstained(unsure, AbstainReason.LOW_CONFIDENCE, passages):
+                yield event
+            return
+        for event in _quoted(picks, self.name, confidence):
+            yield event
+'''
+
+    async def _weigh(self, question: str, found: Sequence[Candidate]) -> tuple[list[Evidence], list[float]]:
+        """The evidence for each candidate, and its score. What the words alone rank too low is not embedded: score 0."""
+        evidence = weigh(question, found)
+        scores = [likelihood(each) for each in evidence]
+        best = nlargest(self._settings.embedded_sentences, range(len(found)), key=scores.__getitem__)
+        if self._embed is None or not best:
+            return evidence, scores
+        vectors = await self._embed([question, *(found[at].text for at in best)])
+        similarity = dict(zip(best, (vectors[1:] @ vectors[0]).tolist(), strict=True))
+        evidence = [replace(each, similarity=similarity.get(at)) for at, each in enumerate(evidence)]
+        return evidence, [likelihood(each) if at in similarity else 0.0 for at, each in enumerate(evidence)]
+
+
+def _quoted(picks: Sequence[Pick], model: str, confidence: float) -> Iterator[AnswerEvent]:
+    """The picks as running text, each cited where it ends."""
+    text = ""
+    citations: list[Citation] = []
+    spans: list[Sentence] = []
+    for before, pick in zip((None, *picks), picks, strict=False):
+        said = _separator(before, pick) + _readable(pick)
+        start = len(text) + len(said) - len(said.lstrip())
+        text += said
+        cited = quote(pick.parts[0].passage, pick.start, pick.end, (start, len(text)), pick.score, Verdict.SUPPORTED)
+        citations.append(cited)
+        spans.append(Sentence(start, len(text), Verdict.SUPPORTED, pick.score, (len(spans),)))
+        yield TextDelta(said)
+        yield CitationAdded(cited)
+    yield Answered(Answer(text, model, tuple(citations), tuple(spans), confidence=confidence))
+
+
+def _readable(pick: Pick) -> str:
+    """The quoted sentences with their line wraps undone: list items, rows and lines of code stay on lines of their own."""
+    chunk = pick.parts[0].passage.hit.chunk.text
+    lines = [" ".join(chunk[part.outer_start : part.end].split()) for part in pick.parts[1:]]
+    return "\n".join([" ".join(pick.parts[0].text.split()), *lines])
+
+
+def _separator(before: Pick | None, pick: Pick) -> str:
+    if before is None:
+        return ""
+    if before.parts[0].passage is not pick.parts[0].passage:
+        return "\n\n"
+    running = is_stopped(before.parts[-1].text) and len(before.parts) == len(pick.parts) == 1
+    return " " if running and not is_table_row(pick.parts[0].text) else "\n"

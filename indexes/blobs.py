@@ -1,0 +1,173 @@
+"""Bytes by key: uploaded files and canonical texts, in a directory or in S3-compatible storage.
+
+Calls block. Keys are made by Citewell (`blob_key`), never by callers of the API, so they need no cleaning.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from indexes.errors import NotFound, Unavailable
+from indexes.settings import BlobSettings
+
+READ_BYTES = 1 << 20
+
+
+class Blobs(Protocol):
+    """Immutable bytes. A key belongs to one file for ever: bytes are not shared between files, so that deleting one
+    can never take the bytes of another that is being uploaded at that moment."""
+
+    def add(self, source: Path, key: str) -> None:
+        """Keep the file's bytes under `key`; `source` may be moved away. Durable when it returns (I1)."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Keep `data` under `key`. Durable when it returns."""
+
+    def read(self, key: str) -> bytes:
+        """All bytes. Raises NotFound."""
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """The bytes in pieces of at most 1 MiB. Raises NotFound before the first."""
+
+    def delete(self, key: str) -> None:
+        """Forget the key; nothing happens if it is not there."""
+
+
+def blob_key(area: str, name: str) -> str:
+    """`area/ab/abcdef…`: two letters of fan-out keep directories small."""
+    return f"{area}/{name[:2]}/{name}"
+
+
+@contextmanager
+def local_path(blobs: Blobs, key: str) -> Iterator[Path]:
+    """A readable local file with the blob's bytes, for parsers that need one."""
+    if isinstance(blobs, DirectoryBlobs):
+        yield blobs.path(key)
+        return
+    with tempfile.TemporaryDirectory(prefix="citewell-") as folder:
+        path = Path(folder) / "blob"
+        with path.open("wb") as file:
+            for piece in blobs.stream(key):
+                file.write(piece)
+        yield path
+
+
+class DirectoryBlobs:
+    """Blobs as files below one directory. A key appears whole or not at all: temporary name, sync, rename, sync."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._incoming = root / "incoming"
+        self._incoming.mkdir(parents=True, exist_ok=True)
+
+    def path(self, key: str) -> Path:
+        """Where the bytes of `key` lie. Raises NotFound."""
+        path = self._root / key
+        if not path.is_file():
+            raise _missing(key)
+        return path
+
+    def add(self, source: Path, key: str) -> None:
+        target = self._root / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.stat().st_dev != self._incoming.stat().st_dev:
+            source = Path(shutil.copy(source, Path(tempfile.mkdtemp(dir=self._incoming)) / "copy"))
+        _sync(source)
+        source.replace(target)
+        for folder in (target.parent, target.parent.parent, self._root):
+            _sync(folder)
+
+    def write(self, key: str, data: bytes) -> None:
+        with tempfile.NamedTemporaryFile(dir=self._incoming, delete=False) as file:
+            file.write(data)
+        try:
+            self.add(Path(file.name), key)
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+    def read(self, key: str) -> bytes:
+        return self.path(key).read_bytes()
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        with self.path(key).open("rb") as file:
+            while piece := file.read(READ_BYTES):
+                yield piece
+
+    def delete(self, key: str) -> None:
+        (self._root / key).unlink(missing_ok=True)
+
+
+class S3Blobs:
+    """Blobs as objects of one bucket, under a prefix. S3 acknowledges a put once it is durable."""
+
+    def __init__(self, store: S3Store) -> None:
+        self._store = store
+
+    def add(self, source: Path, key: str) -> None:
+        with _storage_errors(key):
+            self._store.put(key, source)
+
+    def write(self, key: str, data: bytes) -> None:
+        with _storage_errors(key):
+            self._store.put(key, data)
+
+    def read(self, key: str) -> bytes:
+        with _storage_errors(key):
+            return bytes(self._store.get(key).bytes())
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        with _storage_errors(key):
+            for piece in self._store.get(key).stream(min_chunk_size=READ_BYTES):
+                yield bytes(piece)
+
+    def delete(self, key: str) -> None:
+        with _storage_errors(key), suppress(FileNotFoundError):
+            self._store.delete(key)
+
+
+def open_blobs(settings: BlobSettings, home: Path) -> DirectoryBlobs | S3Blobs:
+    """The blob storage that the settings name."""
+    url = settings.url or str(home / "blobs")
+    if not url.startswith("s3://"):
+        return DirectoryBlobs(Path(url.removeprefix("file://")).expanduser())
+    parts = urlsplit(url)
+    options = {
+        "endpoint": settings.endpoint,
+        "region": settings.region,
+        "access_key_id": settings.access_key_id and settings.access_key_id.get_secret_value(),
+        "secret_access_key": settings.secret_access_key and settings.secret_access_key.get_secret_value(),
+    }
+    given = {name: value for name, value in options.items() if value}
+    client = {"allow_http": True} if (settings.endpoint or "").startswith("http://") else {}
+    return S3Blobs(S3Store(parts.netloc, prefix=parts.path.strip("/") or None, client_options=client, **given))
+
+
+@contextmanager
+def _storage_errors(key: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _missing(key) from error
+    except BaseError as error:
+        raise Unavailable(f"The blob storage did not answer: {error}. Try again.") from error
+
+
+def _missing(key: str) -> NotFound:
+    return NotFound(f"The stored bytes {key} are missing. Upload the file again.", code="blob_missing")
+
+
+def _sync(path: Path) -> None:
+    """Push a file or a directory entry to the disk, so that it survives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The relational truth: what was uploaded, which work remains, what readers may see."""

@@ -1,0 +1,123 @@
+"""Transactions on SQLite or PostgreSQL, with the same meaning on both."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from indexes.errors import SettingsError, Unavailable
+from indexes.settings import CatalogSettings
+
+BUSY_TIMEOUT_S = 30
+"""How long a process waits for another one's write on SQLite before it gives up."""
+
+
+class Database:
+    """Hands out transactions: `read()` sees one snapshot, `write()` commits on a clean exit and rolls back otherwise.
+
+    On SQLite there is one writing connection to a process, so that writers of the same process queue here in order
+    instead of polling the file lock; other processes are waited for by the busy timeout. Do no I/O inside `write()`.
+    """
+
+    def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that may write, for migrations."""
+        return self._writer
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that only reads. Rows stay usable after it."""
+        with database_errors():
+            async with AsyncSession(self._reader, expire_on_commit=False) as session:
+                yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that may write; it holds the write lock from its first statement."""
+        with database_errors():
+            async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
+                yield session
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._reader.dispose()
+        if self._writer is not self._reader:
+            await self._writer.dispose()
+
+
+def open_database(settings: CatalogSettings, home: Path) -> Database:
+    """The database that the settings name; nothing is connected yet."""
+    default = f"sqlite:///{home / 'catalog.db'}"
+    url = _async_url(settings.url.get_secret_value() if settings.url else default)
+    if url.get_backend_name() == "postgresql":
+        engine = create_async_engine(
+            url, pool_size=settings.pool_size, max_overflow=settings.pool_size, pool_pre_ping=True, **_JSON
+        )
+        return Database(engine, engine)
+    reader = create_async_engine(url, pool_size=settings.pool_size, max_overflow=0, **_JSON)
+    writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=BUSY_TIMEOUT_S * 2, **_JSON)
+    _configure_sqlite(reader, begin="BEGIN")
+    _configure_sqlite(writer, begin="BEGIN IMMEDIATE")
+    return Database(reader, writer)
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn a lost or busy database into Unavailable; programming errors stay what they are."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise Unavailable(f"The catalog database did not answer: {error.orig}. Try again.") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable(f"The connection to the catalog database broke: {error.orig}. Try again.") from error
+        raise
+
+
+_JSON: dict[str, Any] = {
+    "json_serializer": lambda value: orjson.dumps(value).decode(),
+    "json_deserializer": orjson.loads,
+}
+
+
+def _async_url(text: str) -> URL:
+    url = make_url(text)
+    match url.get_backend_name():
+        case "sqlite":
+            return url.set(drivername="sqlite+aiosqlite")
+        case "postgresql":
+            return url.set(drivername="postgresql+asyncpg")
+        case other:
+            raise SettingsError(
+                f"catalog.url names the database '{other}'. Use sqlite:///path or postgresql://user:password@host/name."
+            )
+
+
+def _configure_sqlite(engine: AsyncEngine, begin: str) -> None:
+    # The driver must not begin transactions by itself: a deferred one that first reads and then writes fails under
+    # contention, whatever the busy timeout is.
+    def connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection object
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {BUSY_TIMEOUT_S * 1000}",
+            "journal_mode = WAL",
+            "synchronous = FULL",  # WAL's default may lose the last commits in a power cut (I1)
+            "foreign_keys = ON",
+            "temp_store = MEMORY",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    event.listen(engine.sync_engine, "connect", connect)
+    event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))

@@ -1,0 +1,190 @@
+"""Revisions as their owner sees them: attached, listed, changed, taken back."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from indexes.catalog.pages import Cursor, Page, page
+from indexes.catalog.tables import ChunkRow, File, Revision, RevisionState, Stage
+from indexes.errors import Conflict, NotFound
+from indexes.ids import Kind, new_id
+from indexes.manifest import Chunking
+from indexes.model import Attributes
+
+LISTED = (RevisionState.PENDING, RevisionState.CURRENT, RevisionState.FAILED, RevisionState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What is asked for one file: its key, attributes, and chunking where it differs from the store's."""
+
+    file: File
+    key: str
+    attributes: Attributes
+    chunking: Chunking | None = None
+
+
+async def attach(session: AsyncSession, store_id: str, wanted: Attachment, batch_id: str | None = None) -> Revision:
+    """Make sure that the file is, or is on its way to be, the newest revision of its key.
+
+    The same bytes under the same key are not worked on again: the revision that has them takes the new file id and
+    attributes. A failed or cancelled one is tried again. Raises Conflict where the file already has another key here.
+    """
+    same_file = await _listed_by_file(session, store_id, wanted.file.id)
+    if same_file is not None and same_file.key != wanted.key:
+        raise Conflict(
+            f"The file '{wanted.file.id}' is attached to this store under the key '{same_file.key}'. "
+            f"Upload it again to attach it as '{wanted.key}' too.",
+            code="file_attached",
+            param="key",
+        )
+    newest = await _newest(session, store_id, wanted.key)
+    if newest is not None and newest.sha256 == wanted.file.sha256 and _chunked_as(newest, wanted.chunking):
+        return await _reuse(session, newest, wanted, batch_id)
+    revision = Revision(
+        id=new_id(Kind.REVISION),
+        store_id=store_id,
+        file_id=wanted.file.id,
+        sha256=wanted.file.sha256,
+        filename=wanted.file.filename,
+        key=wanted.key,
+        batch_id=batch_id,
+        attributes=dict(wanted.attributes),
+        max_tokens=wanted.chunking and wanted.chunking.max_tokens,
+        overlap_tokens=wanted.chunking and wanted.chunking.overlap_tokens,
+    )
+    session.add(revision)
+    await session.flush()
+    return revision
+
+
+async def _reuse(session: AsyncSession, revision: Revision, wanted: Attachment, batch_id: str | None) -> Revision:
+    revision.file_id, revision.filename = wanted.file.id, wanted.file.filename
+    if batch_id is not None:
+        revision.batch_id = batch_id
+    change_attributes(revision, wanted.attributes)
+    if revision.state in (RevisionState.FAILED, RevisionState.CANCELLED):
+        try_again(revision)
+    await session.flush()
+    return revision
+
+
+def change_attributes(revision: Revision, attributes: Attributes) -> None:
+    """Set attributes; the indexes are told afterwards, and until then `attributes_synced` is false."""
+    if dict(attributes) != revision.attributes:
+        revision.attributes = dict(attributes)
+        revision.attributes_synced = not revision.has_points
+
+
+def try_again(revision: Revision) -> None:
+    """Put failed or cancelled work back in line, from the stage it had reached."""
+    revision.state = RevisionState.PENDING
+    revision.attempts = 0
+    revision.next_attempt_at = 0.0
+    revision.error_code = revision.error_message = None
+
+
+async def get(session: AsyncSession, store_id: str, file_id: str) -> Revision:
+    """The revision of a file in a store; a superseded one only if there is no other. Raises NotFound."""
+    query = select(Revision).where(
+        Revision.store_id == store_id, Revision.file_id == file_id, Revision.state != RevisionState.DELETED
+    )
+    rows = sorted(await session.scalars(query), key=lambda row: (row.state in LISTED, row.seq))
+    if not rows:
+        raise NotFound(f"The file '{file_id}' is not attached to this vector store.", param="file_id")
+    return rows[-1]
+
+
+async def listing(
+    session: AsyncSession,
+    store_id: str,
+    cursor: Cursor,
+    state: RevisionState | None = None,
+    batch_id: str | None = None,
+) -> Page[Revision]:
+    """A page of the revisions of a store or of one of its batches."""
+    query = select(Revision).where(Revision.store_id == store_id)
+    query = query.where(Revision.state == state) if state else query.where(Revision.state.in_(LISTED))
+    if batch_id is not None:
+        query = query.where(Revision.batch_id == batch_id)
+    # The wire names a revision by its file, so that is what `after` and `before` hold.
+    return await page(session, query, Revision.seq, Revision.file_id, cursor)
+
+
+async def newest_by_key(
+    session: AsyncSession,
+    store_id: str,
+    cursor: Cursor,
+    *,
+    key: str | None,
+    state: RevisionState | None,
+    stage: Stage | None,
+) -> Page[Revision]:
+    """A page of documents: of each key its newest listed revision."""
+    newest = select(func.max(Revision.seq)).where(Revision.store_id == store_id, Revision.state.in_(LISTED))
+    query = select(Revision).where(Revision.seq.in_(newest.group_by(Revision.key)))
+    for column, wanted in ((Revision.key, key), (Revision.state, state), (Revision.stage, stage)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    return await page(session, query, Revision.seq, Revision.id, cursor)
+
+
+async def of_keys(session: AsyncSession, store_id: str, keys: Sequence[str]) -> list[Revision]:
+    """Every revision of some keys that is not deleted, newest first."""
+    query = select(Revision).where(
+        Revision.store_id == store_id, Revision.key.in_(keys), Revision.state != RevisionState.DELETED
+    )
+    return list(await session.scalars(query.order_by(Revision.seq.desc())))
+
+
+async def chunks(session: AsyncSession, revision_id: str) -> list[ChunkRow]:
+    """The chunks of a revision in order."""
+    query = select(ChunkRow).where(ChunkRow.revision_id == revision_id).order_by(ChunkRow.ordinal)
+    return list(await session.scalars(query))
+
+
+async def cancel_batch(session: AsyncSession, batch_id: str) -> None:
+    """Stop the work of a batch that is not finished."""
+    await session.execute(
+        update(Revision)
+        .where(Revision.batch_id == batch_id, Revision.state == RevisionState.PENDING)
+        .values(state=RevisionState.CANCELLED, updated_at=time.time())
+    )
+
+
+async def of_store(session: AsyncSession, store_id: str) -> list[Revision]:
+    """Every revision of a store that is being deleted, taken from whoever works on it."""
+    await session.execute(update(Revision).where(Revision.store_id == store_id).values(state=RevisionState.DELETED))
+    return list(await session.scalars(select(Revision).where(Revision.store_id == store_id)))
+
+
+async def mark_deleted(session: AsyncSession, store_id: str | None, file_id: str) -> list[Revision]:
+    """Hide a file's revisions from every reader from now on, in one store or in all."""
+    query = select(Revision).where(Revision.file_id == file_id, Revision.state != RevisionState.DELETED)
+    if store_id is not None:
+        query = query.where(Revision.store_id == store_id)
+    rows = list(await session.scalars(query))
+    for row in rows:
+        row.state = RevisionState.DELETED
+    await session.flush()
+    return rows
+
+
+async def _listed_by_file(session: AsyncSession, store_id: str, file_id: str) -> Revision | None:
+    query = select(Revision).where(
+        Revision.store_id == store_id, Revision.file_id == file_id, Revision.state.in_(LISTED)
+    )
+    return await session.scalar(query.order_by(Revision.seq.desc()).limit(1))
+
+
+async def _newest(session: AsyncSession, store_id: str, key: str) -> Revision | None:
+    query = select(Revision).where(Revision.store_id == store_id, Revision.key == key, Revision.state.in_(LISTED))
+    return await session.scalar(query.order_by(Revision.seq.desc()).limit(1))
+
+
+def _chunked_as(revision: Revision, chunking: Chunking | None) -> bool:
+    wanted = (chunking.max_tokens, chunking.overlap_tokens) if chunking else (None, None)
+    return (revision.max_tokens, revision.overlap_tokens) == wanted

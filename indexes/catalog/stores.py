@@ -1,0 +1,122 @@
+"""Stores and what they count."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from indexes.catalog.pages import Cursor, Page, page
+from indexes.catalog.tables import Batch, Revision, RevisionState, Store
+from indexes.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Revisions of a store or a batch by what became of them, and the bytes they occupy."""
+
+    in_progress: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    usage_bytes: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.in_progress + self.completed + self.failed + self.cancelled
+
+
+async def get(session: AsyncSession, project: str, store_id: str) -> Store:
+    """The store. Raises NotFound, also for another project's store."""
+    row = await session.scalar(select(Store).where(Store.id == store_id, Store.project == project, ~Store.deleting))
+    if row is None:
+        raise NotFound(
+            f"There is no vector store '{store_id}'. List yours with GET /v1/vector_stores.", param="vector_store_id"
+        )
+    return row
+
+
+async def named(session: AsyncSession, project: str, name: str) -> Store:
+    """The newest store of that id or name. Raises NotFound."""
+    query = select(Store).where(Store.project == project, ~Store.deleting, (Store.id == name) | (Store.name == name))
+    row = await session.scalar(query.order_by(Store.seq.desc()).limit(1))
+    if row is None:
+        raise NotFound(f"There is no vector store with the id or name '{name}'.", param="model")
+    return row
+
+
+async def listing(session: AsyncSession, project: str, cursor: Cursor) -> Page[Store]:
+    """A page of a project's stores."""
+    query = select(Store).where(Store.project == project, ~Store.deleting)
+    return await page(session, query, Store.seq, Store.id, cursor)
+
+
+async def counts(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, Counts]:
+    """Counts by store; a superseded revision no longer counts."""
+    return await _counts(session, Revision.store_id, store_ids, superseded=False)
+
+
+async def chunk_count(session: AsyncSession, store_id: str) -> int:
+    """Chunks of the store's current revisions."""
+    total = select(func.sum(Revision.chunks_total)).where(
+        Revision.store_id == store_id, Revision.state == RevisionState.CURRENT
+    )
+    return int(await session.scalar(total) or 0)
+
+
+async def batch_counts(session: AsyncSession, batch_ids: Sequence[str]) -> dict[str, Counts]:
+    """Counts by batch; a superseded revision counts as completed, since that is what became of it there."""
+    return await _counts(session, Revision.batch_id, batch_ids, superseded=True)
+
+
+async def _counts(session: AsyncSession, column, ids: Sequence[str], *, superseded: bool) -> dict[str, Counts]:  # type: ignore[no-untyped-def] # noqa: ANN001
+    query = (
+        select(column, Revision.state, func.count(), func.sum(Revision.usage_bytes))
+        .where(column.in_(ids))
+        .group_by(column, Revision.state)
+    )
+    numbers: dict[str, dict[RevisionState, tuple[int, int]]] = {ident: {} for ident in ids}
+    for ident, state, count, used in await session.execute(query):
+        numbers[ident][state] = (count, int(used or 0))
+    return {ident: _tally(by_state, superseded=superseded) for ident, by_state in numbers.items()}
+
+
+def _tally(by_state: dict[RevisionState, tuple[int, int]], *, superseded: bool) -> Counts:
+    def count(state: RevisionState) -> int:
+        return by_state.get(state, (0, 0))[0]
+
+    completed = count(RevisionState.CURRENT) + (count(RevisionState.SUPERSEDED) if superseded else 0)
+    return Counts(
+        in_progress=count(RevisionState.PENDING),
+        completed=completed,
+        failed=count(RevisionState.FAILED),
+        cancelled=count(RevisionState.CANCELLED),
+        usage_bytes=by_state.get(RevisionState.CURRENT, (0, 0))[1],
+    )
+
+
+async def touch(session: AsyncSession, store_ids: Sequence[str]) -> None:
+    """Note that stores were used, for `expires_after`."""
+    await session.execute(update(Store).where(Store.id.in_(store_ids)).values(last_active_at=time.time()))
+
+
+async def unwanted(session: AsyncSession) -> list[Store]:
+    """Stores past `expires_after`, and stores whose deletion was begun and not finished."""
+    idle_s = Store.expires_after_days * 86_400.0
+    query = select(Store).where(Store.deleting | (Store.last_active_at + idle_s < time.time()))
+    return list(await session.scalars(query.order_by(Store.seq).limit(100)))
+
+
+async def remove(session: AsyncSession, store_id: str) -> None:
+    """Forget the row and, by cascade, its versions, batches, revisions and chunks."""
+    await session.execute(delete(Store).where(Store.id == store_id))
+
+
+async def batch(session: AsyncSession, store_id: str, batch_id: str) -> Batch:
+    """A batch of this store. Raises NotFound."""
+    row = await session.scalar(select(Batch).where(Batch.id == batch_id, Batch.store_id == store_id))
+    if row is None:
+        raise NotFound(f"There is no file batch '{batch_id}' in this vector store.", param="batch_id")
+    return row

@@ -1,0 +1,275 @@
+"""The tables, as typed rows. Times are seconds since 1970 (UTC). `seq` orders rows by creation and pages lists."""
+
+import time
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, BigInteger, Enum, Float, ForeignKey, Index, MetaData, Text, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from indexes.model import AttributeValue
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that migrations can change them on both databases."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {
+        float: Float(53),
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        dict[str, AttributeValue]: JSON,
+        # Plain text rather than the database's own enum type, which could not be changed inside a transaction.
+        StrEnum: Enum(
+            StrEnum, native_enum=False, length=16, values_callable=lambda kind: [item.value for item in kind]
+        ),
+    }
+
+
+class RevisionState(StrEnum):
+    """What a revision is to readers. Only `current` is ever seen by a search."""
+
+    PENDING = "pending"
+    CURRENT = "current"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+    DELETED = "deleted"
+
+
+class Stage(StrEnum):
+    """How far the work on a revision has come."""
+
+    RECEIVED = "received"
+    PARSED = "parsed"
+    CHUNKED = "chunked"
+    EMBEDDED = "embedded"
+    INDEXED = "indexed"
+    VERIFIED = "verified"
+
+
+class VersionState(StrEnum):
+    """What an index version is to its store."""
+
+    BUILDING = "building"
+    READY = "ready"
+    LIVE = "live"
+    RETIRED = "retired"
+    FAILED = "failed"
+    DELETED = "deleted"
+
+
+class Role(StrEnum):
+    """What an API key may do; each includes the ones before."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+class ApiKey(Base):
+    """A key's SHA-256, never the key: keys are random, so a plain hash cannot be guessed from."""
+
+    __tablename__ = "api_keys"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str]
+    sha256: Mapped[str] = mapped_column(unique=True)
+    role: Mapped[Role]
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    revoked_at: Mapped[float | None]
+
+
+class File(Base):
+    """Uploaded bytes. `deleting` hides the file until everything made from it is gone."""
+
+    __tablename__ = "files"
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    project: Mapped[str] = mapped_column(index=True)
+    sha256: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    filename: Mapped[str]
+    purpose: Mapped[str]
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    expires_at: Mapped[float | None]
+    deleting: Mapped[bool] = mapped_column(default=False)
+
+
+class Store(Base):
+    """A knowledge base. `deleting` hides it until its versions and rows are gone."""
+
+    __tablename__ = "stores"
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    project: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str | None]
+    description: Mapped[str | None]
+    meta: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    last_active_at: Mapped[float] = mapped_column(default=time.time)
+    expires_after_days: Mapped[int | None]
+    live_version: Mapped[str]
+    deleting: Mapped[bool] = mapped_column(default=False)
+
+
+class IndexVersion(Base):
+    """One manifest of one store, and what became of it."""
+
+    __tablename__ = "index_versions"
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    store_id: Mapped[str] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"), index=True)
+    state: Mapped[VersionState]
+    manifest: Mapped[dict[str, Any]]
+    manifest_hash: Mapped[str]
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    promoted_at: Mapped[float | None]
+    error: Mapped[str | None]
+
+
+class Batch(Base):
+    """Files attached together. Its counts are those of its revisions."""
+
+    __tablename__ = "batches"
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    store_id: Mapped[str] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    cancelled_at: Mapped[float | None]
+
+
+class Revision(Base):
+    """One file under one key at one time, and the work that makes it searchable.
+
+    The work is owned by whoever holds the lease; `fence` grows with every claim, and every change made by a worker
+    names the fence it holds, so that one who lost the lease changes nothing. `has_points` is set before the first
+    point is written and cleared after the last is gone: searches hide every revision that has points and is not
+    current. `attributes_synced` is false while an index may still hold older attributes.
+    """
+
+    __tablename__ = "revisions"
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    store_id: Mapped[str] = mapped_column(ForeignKey("stores.id", ondelete="CASCADE"))
+    file_id: Mapped[str] = mapped_column(index=True)
+    sha256: Mapped[str]
+    filename: Mapped[str]
+    key: Mapped[str]
+    batch_id: Mapped[str | None] = mapped_column(index=True)
+    state: Mapped[RevisionState] = mapped_column(default=RevisionState.PENDING)
+    stage: Mapped[Stage] = mapped_column(default=Stage.RECEIVED)
+    attributes: Mapped[dict[str, AttributeValue]] = mapped_column(default=dict)
+    attributes_synced: Mapped[bool] = mapped_column(default=True)
+    max_tokens: Mapped[int | None]
+    overlap_tokens: Mapped[int | None]
+    text_blob: Mapped[str | None]
+    title: Mapped[str | None]
+    warnings: Mapped[list[Any]] = mapped_column(default=list)
+    usage_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    chunks_total: Mapped[int] = mapped_column(default=0)
+    chunks_done: Mapped[int] = mapped_column(default=0)
+    has_points: Mapped[bool] = mapped_column(default=False)
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[float] = mapped_column(default=0.0)
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[float] = mapped_column(default=0.0)
+    fence: Mapped[int] = mapped_column(default=0)
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    updated_at: Mapped[float] = mapped_column(default=time.time, onupdate=time.time)
+
+    __table_args__ = (
+        Index("ix_revisions_store_state", "store_id", "state"),
+        Index("ix_revisions_store_key", "store_id", "key"),
+        Index("ix_revisions_store_file", "store_id", "file_id"),
+        # The three questions asked all the time touch only the few rows they are about.
+        Index(
+            "ix_revisions_work",
+            "next_attempt_at",
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index(
+            "ix_revisions_hidden",
+            "store_id",
+            sqlite_where=text("has_points AND state != 'current'"),
+            postgresql_where=text("has_points AND state != 'current'"),
+        ),
+        Index(
+            "uq_revisions_current",
+            "store_id",
+            "key",
+            unique=True,
+            sqlite_where=text("state = 'current'"),
+            postgresql_where=text("state = 'current'"),
+        ),
+    )
+
+
+class ChunkRow(Base):
+    """One chunk of one revision, with its text: what hits are hydrated from and read-backs are held against."""
+
+    __tablename__ = "chunks"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    revision_id: Mapped[str] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"))
+    ordinal: Mapped[int]
+    start: Mapped[int]
+    end: Mapped[int]
+    tokens: Mapped[int]
+    page_start: Mapped[int | None]
+    page_end: Mapped[int | None]
+    section: Mapped[list[Any]]
+    text: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (UniqueConstraint("revision_id", "ordinal"),)
+
+
+class StoredResponse(Base):
+    """An answer kept for its app. `redacted_at` says when a deleted document took its text along."""
+
+    __tablename__ = "responses"
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    project: Mapped[str] = mapped_column(index=True)
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    body: Mapped[dict[str, Any]]
+    input: Mapped[list[Any]]
+    redacted_at: Mapped[float | None]
+
+
+class ResponseSource(Base):
+    """Which revisions an answer was made from, so that deleting one finds the answers that hold its text."""
+
+    __tablename__ = "response_sources"
+    response_id: Mapped[str] = mapped_column(ForeignKey("responses.id", ondelete="CASCADE"), primary_key=True)
+    revision_id: Mapped[str] = mapped_column(primary_key=True, index=True)
+
+
+class Trace(Base):
+    """What made one answer (I11): ids, hashes, scores and timings, never text."""
+
+    __tablename__ = "traces"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project: Mapped[str] = mapped_column(index=True)
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    body: Mapped[dict[str, Any]]
+
+
+class IdempotencyKey(Base):
+    """What a request with an Idempotency-Key has made, committed together with the thing itself."""
+
+    __tablename__ = "idempotency_keys"
+    project: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    resource_id: Mapped[str]
+    created_at: Mapped[float] = mapped_column(default=time.time)

@@ -1,0 +1,221 @@
+"""The work of making revisions searchable: who owns it, how far it is, how it ends.
+
+A worker owns a revision while its lease runs. Every change it makes names the fence it got with the lease, so a worker
+that was thought dead and comes back changes nothing (Kleppmann 2016, "How to do distributed locking").
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
+from indexes.errors import LeaseLost
+from indexes.model import AttributeValue, Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on one revision until it ends or another worker takes over."""
+
+    revision_id: str
+    owner: str
+    fence: int
+
+
+async def due(session: AsyncSession, limit: int) -> list[str]:
+    """Revisions that nobody works on and whose time has come, oldest first."""
+    now = time.time()
+    query = select(Revision.id).where(
+        Revision.state == RevisionState.PENDING, Revision.next_attempt_at <= now, Revision.lease_until < now
+    )
+    return list(await session.scalars(query.order_by(Revision.seq).limit(limit)))
+
+
+async def claim(session: AsyncSession, revision_id: str, owner: str, lease_s: float) -> Revision | None:
+    """Take a due revision over and count the attempt, or return None if it is not there to take."""
+    now = time.time()
+    statement = (
+        update(Revision)
+        .where(
+            Revision.id == revision_id,
+            Revision.state == RevisionState.PENDING,
+            Revision.next_attempt_at <= now,
+            Revision.lease_until < now,
+        )
+        .values(
+            lease_owner=owner,
+            lease_until=now + lease_s,
+            fence=Revision.fence + 1,
+            attempts=Revision.attempts + 1,
+            updated_at=now,
+        )
+        .returning(Revision)
+    )
+    return await session.scalar(statement)
+
+
+async def renew(session: AsyncSession, lease: Lease, lease_s: float) -> None:
+    """Push the end of a lease out. Raises LeaseLost."""
+    await _change(session, lease, {"lease_until": time.time() + lease_s})
+
+
+async def advance(session: AsyncSession, lease: Lease, stage: Stage, **values: object) -> None:
+    """Note that a stage is done, with what it produced. Raises LeaseLost."""
+    await _change(session, lease, {"stage": stage, **values})
+
+
+async def progress(session: AsyncSession, lease: Lease, chunks_done: int) -> None:
+    """Note how many chunks are stored. Raises LeaseLost."""
+    await _change(session, lease, {"chunks_done": chunks_done})
+
+
+async def announce_points(session: AsyncSession, lease: Lease) -> dict[str, AttributeValue]:
+    """From now on searches hide this revision, since its points are about to be written with these attributes.
+
+    Attributes that change later are marked as not synced. Raises LeaseLost.
+    """
+    await _change(session, lease, {"has_points": True})
+    attributes = await session.scalar(select(Revision.attributes).where(Revision.id == lease.revision_id))
+    return attributes or {}
+
+
+async def put_chunks(session: AsyncSession, lease: Lease, chunks: Sequence[Chunk], **values: object) -> None:
+    """Replace the revision's chunks and note the stage. Raises LeaseLost."""
+    await advance(session, lease, Stage.CHUNKED, chunks_total=len(chunks), **values)
+    await session.execute(delete(ChunkRow).where(ChunkRow.revision_id == lease.revision_id))
+    rows = [
+        {
+            "id": chunk.id,
+            "revision_id": chunk.revision_id,
+            "ordinal": chunk.span.ordinal,
+            "start": chunk.span.start,
+            "end": chunk.span.end,
+            "tokens": chunk.span.tokens,
+            "page_start": chunk.span.page_start,
+            "page_end": chunk.span.page_end,
+            "section": list(chunk.span.section),
+            "text": chunk.text,
+        }
+        for chunk in chunks
+    ]
+    if rows:
+        await session.execute(insert(ChunkRow), rows)
+
+
+async def unsynced_attributes(session: AsyncSession, lease: Lease) -> dict[str, AttributeValue] | None:
+    """The attributes that points were not given yet, or None. Raises LeaseLost."""
+    row = await session.scalar(select(Revision).where(*_held(lease)))
+    if row is None:
+        raise LeaseLost(f"The work on {lease.revision_id} was taken over.")
+    return None if row.attributes_synced else row.attributes
+
+
+async def complete(session: AsyncSession, lease: Lease) -> None:
+    """Make the revision the current one of its key and hide the one before, in this transaction (I4).
+
+    Where a newer one is current already, this one is superseded at once. Raises LeaseLost.
+    """
+    await _change(session, lease, {"stage": Stage.VERIFIED, "lease_until": 0.0, "lease_owner": None})
+    mine = await session.scalar(select(Revision).where(Revision.id == lease.revision_id).with_for_update())
+    assert mine is not None
+    await session.refresh(mine)
+    same_key = (Revision.store_id == mine.store_id, Revision.key == mine.key)
+    newer = await session.scalar(
+        select(func.max(Revision.seq)).where(
+            *same_key, Revision.seq > mine.seq, Revision.state.in_((RevisionState.CURRENT, RevisionState.SUPERSEDED))
+        )
+    )
+    if newer is not None:
+        mine.state = RevisionState.SUPERSEDED
+        return
+    await session.execute(
+        update(Revision)
+        .where(*same_key, Revision.id != mine.id, Revision.state == RevisionState.CURRENT)
+        .values(state=RevisionState.SUPERSEDED)
+    )
+    # What an older upload failed at no longer matters to anybody once a newer one is there.
+    await session.execute(
+        update(Revision)
+        .where(*same_key, Revision.seq < mine.seq, Revision.state.in_((RevisionState.FAILED, RevisionState.CANCELLED)))
+        .values(state=RevisionState.SUPERSEDED)
+    )
+    mine.state = RevisionState.CURRENT
+
+
+async def fail(session: AsyncSession, lease: Lease, code: str, message: str) -> None:
+    """End the work for good, with what its owner should know. Raises LeaseLost."""
+    values = {"state": RevisionState.FAILED, "error_code": code, "error_message": message}
+    await _change(session, lease, {**values, "lease_until": 0.0, "lease_owner": None})
+
+
+async def postpone(session: AsyncSession, lease: Lease, code: str, message: str, delay_s: float) -> None:
+    """Give the lease back and try again later; the reason is shown meanwhile. Raises LeaseLost."""
+    values = {"error_code": code, "error_message": message, "next_attempt_at": time.time() + delay_s}
+    await _change(session, lease, {**values, "lease_until": 0.0, "lease_owner": None})
+
+
+async def release(session: AsyncSession, lease: Lease) -> None:
+    """Give the lease back unfinished, as if the attempt had not been: a worker that shuts down does this."""
+    await session.execute(
+        update(Revision)
+        .where(Revision.id == lease.revision_id, Revision.fence == lease.fence)
+        .values(lease_until=0.0, lease_owner=None, attempts=Revision.attempts - 1)
+    )
+
+
+async def leftovers(session: AsyncSession, limit: int) -> list[Revision]:
+    """Revisions that no reader may see and no worker holds, but of which points or rows are left."""
+    ended = (RevisionState.SUPERSEDED, RevisionState.FAILED, RevisionState.CANCELLED)
+    query = select(Revision).where(
+        Revision.lease_until < time.time(),
+        or_(Revision.state == RevisionState.DELETED, Revision.has_points & Revision.state.in_(ended)),
+    )
+    return list(await session.scalars(query.order_by(Revision.seq).limit(limit)))
+
+
+async def unsynced(session: AsyncSession, limit: int) -> list[Revision]:
+    """Current revisions whose points may still carry older attributes."""
+    query = select(Revision).where(Revision.state == RevisionState.CURRENT, ~Revision.attributes_synced)
+    return list(await session.scalars(query.order_by(Revision.seq).limit(limit)))
+
+
+async def attributes_synced(session: AsyncSession, revision_id: str, attributes: dict[str, AttributeValue]) -> None:
+    """Note that the points carry these attributes, unless they were changed again meanwhile."""
+    row = await session.scalar(select(Revision).where(Revision.id == revision_id))
+    if row is not None and row.attributes == attributes:
+        row.attributes_synced = True
+
+
+async def forget(session: AsyncSession, revision: Revision) -> None:
+    """After its points are gone: drop the chunks of a revision, and the row itself if it was deleted.
+
+    While a worker still holds the lease nothing is dropped: it may be writing at this moment, so the reconciler comes
+    back once the lease has ended.
+    """
+    idle = (Revision.id == revision.id, Revision.state == revision.state, Revision.lease_until < time.time())
+    if revision.state == RevisionState.DELETED:
+        await session.execute(delete(Revision).where(*idle))
+        return
+    values = {"has_points": False, "chunks_done": 0, "chunks_total": 0, "text_blob": None, "stage": Stage.RECEIVED}
+    forgotten = await session.scalar(update(Revision).where(*idle).values(**values).returning(Revision.id))
+    if forgotten is not None:
+        await session.execute(delete(ChunkRow).where(ChunkRow.revision_id == revision.id))
+
+
+def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Revision.id == lease.revision_id,
+        Revision.fence == lease.fence,
+        Revision.lease_owner == lease.owner,
+        Revision.state == RevisionState.PENDING,
+    )
+
+
+async def _change(session: AsyncSession, lease: Lease, values: dict[str, object]) -> None:
+    statement = update(Revision).where(*_held(lease)).values(**values, updated_at=time.time())  # type: ignore[arg-type]
+    result = await session.execute(statement, execution_options={"synchronize_session": False})
+    if result.rowcount == 0:
+        raise LeaseLost(f"The work on {lease.revision_id} was taken over, cancelled or deleted.")

@@ -1,0 +1,1 @@
+"""One adapter per vector engine; `opening.open_engine` picks by settings."""

@@ -1,0 +1,134 @@
+"""How the embedded engine lies on disk.
+
+    root/lock                      held by the process that owns the directory
+    root/<version>/manifest.json   what built the version (I6)
+    root/<version>/current.json    which shard answers, and how many points its graph was built over
+    root/<version>/shard-<n>/      the shard itself
+    root/.work-*                   being made or being erased: whatever is left of it is removed at the next start
+
+A version appears by renaming a finished directory and disappears by renaming it away, so a kill leaves no half of one.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from indexes.engines.checks import unknown_version
+from indexes.errors import InvalidRequest, SettingsError
+
+_WORK = ".work-"
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The shard that answers, and how many points it held when its graph was built."""
+
+    shard: str
+    optimised_points: int
+
+
+class EdgeFiles:
+    """The directory of all versions, owned by one process at a time.
+
+    Raises SettingsError where the directory cannot be used or another process owns it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            self._lock = (root / "lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SettingsError(
+                f"Another process owns the vectors in {root}. Stop it, give this one a directory of its own, "
+                "or use a Qdrant server (`kind = qdrant_server`) to share vectors between processes."
+            ) from error
+        except OSError as error:
+            raise SettingsError(f"The directory of the vectors, {root}, cannot be used: {error}.") from error
+        for left in root.glob(f"{_WORK}*"):
+            erase(left)
+
+    def folder(self, version_id: str) -> Path:
+        """Where a version lies or would lie. Raises InvalidRequest for an id that is no plain name."""
+        if not re.fullmatch(r"\w[\w-]*", version_id, re.ASCII):
+            raise InvalidRequest(f"{version_id!r} is not the id of an index version.")
+        return self._root / version_id
+
+    def work(self) -> Path:
+        """A fresh directory that is gone at the next start unless it is renamed."""
+        return Path(tempfile.mkdtemp(prefix=_WORK, dir=self._root))
+
+    def publish(self, work: Path, version_id: str) -> None:
+        """Make a finished directory the version."""
+        work.rename(self.folder(version_id))
+        sync(self._root)
+
+    def remove(self, version_id: str) -> None:
+        """Erase a version, if there is one."""
+        grave = self.work()
+        with suppress(FileNotFoundError):
+            self.folder(version_id).rename(grave)
+        sync(self._root)
+        erase(grave)
+
+    def close(self) -> None:
+        """Let another process own the directory."""
+        self._lock.close()
+
+
+def read_current(folder: Path) -> Current:
+    """Raises NotFound if the version was dropped."""
+    return Current(**_read(folder, "current.json"))
+
+
+def write_current(folder: Path, current: Current) -> None:
+    """Durable when it returns; readers see the old or the new."""
+    _write(folder, "current.json", asdict(current))
+
+
+def read_manifest_hash(folder: Path) -> str:
+    """Raises NotFound if there is no such version."""
+    return str(_read(folder, "manifest.json")["hash"])
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any], manifest_hash: str) -> None:
+    """The manifest itself is for people; its hash is what is compared."""
+    _write(folder, "manifest.json", {"hash": manifest_hash, "manifest": manifest})
+
+
+def erase(folder: Path) -> None:
+    """Remove a directory. What cannot be removed now is removed at the next start."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Push a file or the entries of a directory to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = json.loads((folder / name).read_bytes())
+    except FileNotFoundError as error:
+        raise unknown_version(folder.name) from error
+    return data
+
+
+def _write(folder: Path, name: str, data: dict[str, Any]) -> None:
+    fresh = folder / f"{name}.new"
+    fresh.write_text(json.dumps(data, indent=1))
+    sync(fresh)
+    fresh.replace(folder / name)
+    sync(folder)

@@ -1,0 +1,170 @@
+"""One index version of the embedded engine: its open shard, its writes, and the change to an optimised copy."""
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qdrant_edge import EdgeConfig, EdgeShard, PayloadSchemaType, UpdateOperation
+
+from indexes.engines.edge_files import Current, EdgeFiles, erase, read_current, write_current
+from indexes.engines.edge_shards import OpenShards
+from indexes.engines.points import NUMBER_FIELDS
+from indexes.errors import CitewellError, Unavailable
+
+log = logging.getLogger(__name__)
+
+_JOURNAL_POINTS = 20_000  # about 60 MB of writes remembered while a copy is optimised
+_SMALL_POINTS = 2_000  # below this an index on a field takes under 20 ms, and so may be made at once
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Operations to apply in order; how many points they touch; the number fields that these points have."""
+
+    operations: Iterable[UpdateOperation]
+    points: int
+    number_fields: frozenset[str] = frozenset()
+
+
+class EdgeVersion:
+    """The shard of one version, for any number of threads.
+
+    Writes go one at a time, each synced before it returns. `optimise` works on a copy: searches go on, writes wait
+    only while the copy is made and while what was written meanwhile is repeated on it.
+    """
+
+    def __init__(
+        self, folder: Path, config: EdgeConfig, files: EdgeFiles, shards: OpenShards, optimise_after: int
+    ) -> None:
+        self.folder = folder
+        self._config = config
+        self._files = files
+        self._shards = shards
+        self._optimise_after = optimise_after
+        self._writing = threading.Lock()
+        self._current: Current | None = None
+        self._changed = 0
+        self._journal: list[UpdateOperation] | None = None
+        self._journal_points = 0
+        self._indexed: set[str] = set()
+        self._wanted: set[str] = set()
+
+    @contextmanager
+    def reading(self) -> Iterator[EdgeShard]:
+        """The shard, open for the length of the block. Raises NotFound after a drop, Unavailable if the shard fails."""
+        with _edge_errors(self.folder.name), self._shards.lease(self.folder, self._load) as shard:
+            yield shard
+
+    def write(self, write: Write) -> None:
+        """Apply the operations. Durable when it returns."""
+        with self._writing, self.reading() as shard:
+            for operation in [*self._new_indexes(shard, write.number_fields), *write.operations]:
+                shard.update(operation)
+                shard.flush()  # a shard syncs nothing by itself
+                if self._journal is not None:
+                    self._journal.append(operation)
+            self._changed += write.points
+            self._journal_points += write.points
+            if self._journal_points > _JOURNAL_POINTS:
+                self._journal = None
+
+    def due(self) -> bool:
+        """Whether enough has changed since the graph was built to build it anew."""
+        return self._current is not None and self._changed >= max(
+            self._optimise_after, self._current.optimised_points // 4
+        )
+
+    def optimise(self, build: Callable[[Path, list[str]], None]) -> bool:
+        """Let `build` optimise a copy of the shard (it gets the path and the number fields to index), then use that.
+
+        False if too much was written meanwhile to repeat: try again later.
+        """
+        work = self._files.work()
+        copy = work / "shard"
+        with self._writing:
+            with self.reading() as shard:
+                optimised = Current(self._next_shard(), shard.info().points_count)
+                shutil.copytree(self.folder / read_current(self.folder).shard, copy, ignore=_without_log)
+            self._journal, self._journal_points = [], 0
+            changed, wanted = self._changed, sorted(self._wanted)
+        try:
+            build(copy, wanted)
+            return self._adopt(copy, optimised, changed)
+        finally:
+            self._journal = None
+            erase(work)
+
+    def drop(self) -> None:
+        """Erase the version; searches that have begun finish."""
+        with self._writing:
+            self._journal = None
+            self._shards.discard(self.folder)
+            self._files.remove(self.folder.name)
+
+    def _load(self) -> EdgeShard:
+        current = read_current(self.folder)
+        shard = EdgeShard.load(str(self.folder / current.shard), self._config)
+        info = shard.info()
+        self._indexed = set(info.payload_schema)
+        if self._current is None:
+            self._changed = abs(info.points_count - current.optimised_points)
+        self._current = current
+        return shard
+
+    def _new_indexes(self, shard: EdgeShard, fields: frozenset[str]) -> list[UpdateOperation]:
+        """Number fields are compared without an index too, only slower: on a large shard the next optimisation
+        makes it, because doing so here would stop the whole process."""
+        new = sorted(fields - self._indexed)[: max(0, NUMBER_FIELDS - len(self._indexed))]
+        if not new:
+            return []
+        if shard.info().points_count > _SMALL_POINTS:
+            self._wanted.update(new)
+            return []
+        self._indexed.update(new)
+        return [UpdateOperation.create_field_index(field, PayloadSchemaType.Float) for field in new]
+
+    def _next_shard(self) -> str:
+        number = int(read_current(self.folder).shard.removeprefix("shard-"))
+        return f"shard-{number + 1}"
+
+    def _adopt(self, copy: Path, optimised: Current, changed: int) -> bool:
+        with self._writing:
+            if self._journal is None:
+                return False
+            old, fresh = self.folder / read_current(self.folder).shard, self.folder / optimised.shard
+            erase(fresh)
+            copy.rename(fresh)
+            with _edge_errors(self.folder.name):
+                shard = EdgeShard.load(str(fresh), self._config)
+                for operation in self._journal:
+                    shard.update(operation)
+                shard.flush()
+            write_current(self.folder, optimised)
+            self._current, self._indexed = optimised, set(shard.info().payload_schema)
+            self._changed -= changed
+            self._wanted.clear()
+            self._shards.replace(self.folder, shard)
+        erase(old)
+        return True
+
+
+def _without_log(folder: str, names: list[str]) -> list[str]:
+    """The write-ahead log holds nothing that a synced shard lacks, and is large."""
+    return [name for name in names if name == "wal"]
+
+
+@contextmanager
+def _edge_errors(version_id: str) -> Iterator[None]:
+    try:
+        yield
+    except CitewellError:
+        raise
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        # qdrant_edge raises bare Exception, and nothing else here does.
+        raise Unavailable(f"The vectors of index version {version_id} do not answer: {error}. Try again.") from error

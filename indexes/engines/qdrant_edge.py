@@ -1,0 +1,246 @@
+"""The embedded engine: Qdrant Edge, one shard per index version.
+
+Dense search is a graph (HNSW) once enough chunks are there and exact before; lexical search is exact. The inverse
+document frequency counts the points stored at that moment: without `_LIVE_POINTS` deleted ones would count until the
+next optimisation.
+"""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from qdrant_edge import (
+    CountRequest,
+    Distance,
+    EdgeConfig,
+    EdgeShard,
+    EdgeSparseVectorParams,
+    EdgeVectorParams,
+    FieldCondition,
+    HnswIndexConfig,
+    IdfParams,
+    MatchAny,
+    Modifier,
+    PayloadSchemaType,
+    Query,
+    QueryRequest,
+    RangeFloat,
+    ScrollRequest,
+    SearchParams,
+    UpdateOperation,
+)
+from qdrant_edge import Filter as EdgeFilter
+from qdrant_edge import Point as EdgePoint
+from qdrant_edge import SparseVector as EdgeSparse
+
+from indexes.engines.checks import require_dimension, require_manifest
+from indexes.engines.edge_files import Current, EdgeFiles, read_manifest_hash, write_current, write_manifest
+from indexes.engines.edge_shards import OpenShards
+from indexes.engines.edge_upkeep import EdgeUpkeep
+from indexes.engines.edge_version import EdgeVersion, Write
+from indexes.engines.points import (
+    DENSE,
+    LEXICAL,
+    REVISION,
+    TOKENS,
+    chunk_id,
+    filter_clause,
+    number_fields,
+    payload,
+    point_id,
+    ranked,
+)
+from indexes.engines.settings import QdrantEdgeEngineSettings
+from indexes.filters import Filter, Operator
+from indexes.manifest import Manifest
+from indexes.model import Attributes, Match, Point, SparseVector, Vector
+
+_LIVE_POINTS = SearchParams(idf=IdfParams(corpus=EdgeFilter()))
+_FULL_SCAN_KB = 10_000  # a filter that leaves less than this is compared point by point: exact, and faster
+_SLICE = 256  # points of one operation: each holds the GIL, about 6 ms here
+_PAGE = 10_000  # ids of one read-back page, about 10 ms
+
+
+class _EdgeDialect:
+    """Filters in the classes of qdrant_edge."""
+
+    def group(
+        self, must: Sequence[EdgeFilter] = (), should: Sequence[EdgeFilter] = (), must_not: Sequence[EdgeFilter] = ()
+    ) -> EdgeFilter:
+        return EdgeFilter(must=list(must), should=list(should) or None, must_not=list(must_not))
+
+    def one_of(self, field: str, values: Sequence[str]) -> EdgeFilter:
+        return EdgeFilter(must=[FieldCondition(key=field, match=MatchAny(any=list(values)))])
+
+    def bounded(self, field: str, relation: Operator, bound: float) -> EdgeFilter:
+        return EdgeFilter(must=[FieldCondition(key=field, range=RangeFloat(**{relation.value: bound}))])
+
+
+_DIALECT = _EdgeDialect()
+
+
+class QdrantEdgeIndex:
+    """One version in its shard."""
+
+    def __init__(self, version: EdgeVersion, dimension: int, upkeep: EdgeUpkeep) -> None:
+        self.version = version
+        self._dimension = dimension
+        self._upkeep = upkeep
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        for point in points:
+            require_dimension(point.vector, self._dimension)
+        slices = [points[start : start + _SLICE] for start in range(0, len(points), _SLICE)]
+        operations = (UpdateOperation.upsert_points([_edge_point(point) for point in part]) for part in slices)
+        fields = frozenset[str]().union(*(number_fields(point.attributes) for point in points))
+        self._write(Write(operations, len(points), fields))
+
+    def delete(self, revision_id: str) -> None:
+        where = _of_revision(revision_id)
+        with self.version.reading() as shard:
+            stored = shard.count(CountRequest(filter=where))
+        self._write(Write([UpdateOperation.delete_points_by_filter(where)], stored))
+
+    def set_attributes(self, revision_id: str, attributes: Attributes) -> None:
+        operation = UpdateOperation.overwrite_payload_by_filter(
+            _of_revision(revision_id), payload(revision_id, attributes)
+        )
+        self._write(Write([operation], 0, frozenset(number_fields(attributes))))
+
+    def dense(self, vector: Vector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()) -> list[Match]:
+        require_dimension(vector, self._dimension)
+        return self._search(Query.Nearest(vector.tolist(), using=DENSE), None, limit, where, hidden)
+
+    def lexical(
+        self, terms: SparseVector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()
+    ) -> list[Match]:
+        if not terms.indices:
+            return []
+        return self._search(Query.Nearest(_edge_sparse(terms), using=LEXICAL), _LIVE_POINTS, limit, where, hidden)
+
+    def chunk_ids(self, revision_id: str) -> set[str]:
+        found: set[str] = set()
+        offset = None
+        with self.version.reading() as shard:
+            while True:
+                page = ScrollRequest(
+                    offset=offset,
+                    limit=_PAGE,
+                    filter=_of_revision(revision_id),
+                    with_payload=False,
+                    with_vector=False,
+                )
+                records, offset = shard.scroll(page)
+                found.update(chunk_id(record.id) for record in records)
+                if offset is None:
+                    return found
+
+    def _search(
+        self, query: Query, params: SearchParams | None, limit: int, where: Filter | None, hidden: Sequence[str]
+    ) -> list[Match]:
+        request = QueryRequest(
+            query=query,
+            limit=limit,
+            filter=filter_clause(_DIALECT, where, hidden),
+            params=params,
+            with_payload=[REVISION],
+        )
+        with self.version.reading() as shard:
+            found = shard.query(request)
+        self._keep_up()
+        return ranked([Match(chunk_id(hit.id), str((hit.payload or {})[REVISION]), hit.score) for hit in found])
+
+    def _write(self, write: Write) -> None:
+        self.version.write(write)
+        self._keep_up()
+
+    def _keep_up(self) -> None:
+        if self.version.due():
+            self._upkeep.submit(self.version)
+
+
+class QdrantEdgeEngine:
+    """All versions below one directory, which one process owns."""
+
+    def __init__(self, settings: QdrantEdgeEngineSettings, root: Path) -> None:
+        self._settings = settings
+        self._files = EdgeFiles(root)
+        self._shards = OpenShards(settings.open_shards)
+        self._upkeep = EdgeUpkeep()
+        self._lock = threading.Lock()
+        self._indexes: dict[str, tuple[str, QdrantEdgeIndex]] = {}
+
+    def create(self, version_id: str, manifest: Manifest) -> QdrantEdgeIndex:
+        with self._lock:
+            if not self._files.folder(version_id).exists():
+                self._make(version_id, manifest)
+        return self.open(version_id, manifest)
+
+    def open(self, version_id: str, manifest: Manifest) -> QdrantEdgeIndex:
+        with self._lock:
+            if version_id not in self._indexes:
+                folder = self._files.folder(version_id)
+                made_by = read_manifest_hash(folder)
+                require_manifest(version_id, made_by, manifest)
+                self._indexes[version_id] = (made_by, self._index(folder, manifest))
+            made_by, index = self._indexes[version_id]
+        require_manifest(version_id, made_by, manifest)
+        return index
+
+    def drop(self, version_id: str) -> None:
+        with self._lock:
+            _, index = self._indexes.pop(version_id, (None, None))
+        if index is None:
+            self._files.remove(version_id)
+        else:
+            index.version.drop()
+
+    def close(self) -> None:
+        self._upkeep.close()
+        self._shards.close()
+        self._files.close()
+
+    def _index(self, folder: Path, manifest: Manifest) -> QdrantEdgeIndex:
+        version = EdgeVersion(folder, self._config(manifest), self._files, self._shards, self._settings.optimise_after)
+        return QdrantEdgeIndex(version, manifest.embedding.dimension, self._upkeep)
+
+    def _make(self, version_id: str, manifest: Manifest) -> None:
+        work = self._files.work()
+        current = Current("shard-0", optimised_points=0)
+        shard = EdgeShard.create(str(work / current.shard), self._config(manifest))
+        for field in (REVISION, TOKENS):
+            shard.update(UpdateOperation.create_field_index(field, PayloadSchemaType.Keyword))
+        shard.flush()
+        shard.close()
+        write_current(work, current)
+        write_manifest(work, manifest.to_json(), manifest.hash)
+        self._files.publish(work, version_id)
+
+    def _config(self, manifest: Manifest) -> EdgeConfig:
+        return EdgeConfig(
+            vectors={DENSE: EdgeVectorParams(size=manifest.embedding.dimension, distance=Distance.Cosine)},
+            sparse_vectors={LEXICAL: EdgeSparseVectorParams(modifier=Modifier.Idf)},
+            hnsw_config=HnswIndexConfig(
+                m=manifest.ann.m,
+                ef_construct=manifest.ann.ef_construct,
+                full_scan_threshold=_FULL_SCAN_KB,
+                max_indexing_threads=self._settings.optimise_threads,
+            ),
+            max_search_threads=self._settings.search_threads,
+        )
+
+
+def _edge_point(point: Point) -> EdgePoint:
+    return EdgePoint(
+        id=point_id(point.chunk_id),
+        vector={DENSE: point.vector.tolist(), LEXICAL: _edge_sparse(point.sparse)},
+        payload=payload(point.revision_id, point.attributes),
+    )
+
+
+def _edge_sparse(terms: SparseVector) -> EdgeSparse:
+    return EdgeSparse(indices=list(terms.indices), values=list(terms.values))
+
+
+def _of_revision(revision_id: str) -> EdgeFilter:
+    return _DIALECT.one_of(REVISION, [revision_id])

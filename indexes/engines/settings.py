@@ -1,0 +1,56 @@
+"""Settings of the vector engines: one model each, told apart by `kind`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from indexes.settings import Section
+
+
+class ExactEngineSettings(Section):
+    """Everything in memory, compared with everything: the reference. For tests and a few thousand chunks."""
+
+    kind: Literal["exact"] = "exact"
+
+
+class QdrantEdgeEngineSettings(Section):
+    """Qdrant's engine inside this process, one directory per index version. One process owns the directory."""
+
+    kind: Literal["qdrant_edge"] = "qdrant_edge"
+    root: Path | None = Field(None, description="Directory of the vectors. Empty: `vectors` under the home directory.")
+    open_shards: int = Field(
+        128,
+        ge=1,
+        le=4096,
+        description="Index versions kept open at once. Each costs about 0.3 MB when empty, one file descriptor and a "
+        "few threads; the one used longest ago is closed and opened again when it is asked for (3 ms when empty, "
+        "about 15 ms per 1000 chunks).",
+    )
+    search_threads: int = Field(2, ge=1, le=64, description="Threads that search the segments of one index version.")
+    optimise_after: int = Field(
+        10_000,
+        ge=1000,
+        description="New or deleted chunks after which the graph of an index version is built anew, or a quarter of "
+        "the version if that is more. Until then new chunks are compared one by one, about 0.1 ms per 1000.",
+    )
+    optimise_threads: int = Field(
+        1, ge=1, le=64, description="Threads that build a graph, in a process of low priority beside the service."
+    )
+
+
+class QdrantServerEngineSettings(Section):
+    """A Qdrant server or cluster, one collection per index version."""
+
+    kind: Literal["qdrant_server"] = "qdrant_server"
+    url: str = Field(description="Base URL, `http://host:6333`.")
+    api_key: SecretStr | None = Field(None, description="API key, if the server asks for one.")
+    timeout_s: int = Field(30, ge=1, le=600, description="How long one call may take before it counts as failed.")
+    prefix: str = Field("", description="Put before the names of collections, so that installations share a cluster.")
+    shards: int = Field(1, ge=1, le=1024, description="Shards of a new collection: more spread it over more nodes.")
+    replicas: int = Field(1, ge=1, le=16, description="Copies of each shard: 2 or more survive the loss of a node.")
+
+
+EngineSettings = Annotated[
+    ExactEngineSettings | QdrantEdgeEngineSettings | QdrantServerEngineSettings, Field(discriminator="kind")
+]

@@ -1,0 +1,36 @@
+"""Identifiers: a prefix that says what the thing is, then random letters and digits, or a hash where it is derived."""
+
+import hashlib
+import secrets
+import string
+from enum import StrEnum
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+class Kind(StrEnum):
+    """The prefixes of ids."""
+
+    FILE = "file-"
+    STORE = "vs_"
+    BATCH = "vsfb_"
+    VERSION = "ixv_"
+    REVISION = "rev_"
+    RESPONSE = "resp_"
+    MESSAGE = "msg_"
+    SEARCH_CALL = "fs_"
+    COMPLETION = "chatcmpl-"
+    TRACE = "trace_"
+    KEY = "key_"
+    REQUEST = "req_"
+
+
+def new_id(kind: Kind) -> str:
+    """A fresh id: 142 random bits, so that ids of other projects cannot be guessed."""
+    return kind + "".join(secrets.choice(_ALPHABET) for _ in range(24))
+
+
+def chunk_id(revision_id: str, chunker: str, ordinal: int) -> str:
+    """The id of one chunk, the same whenever the same revision is cut again by the same chunker."""
+    digest = hashlib.sha256(f"{revision_id}\x00{chunker}\x00{ordinal}".encode()).hexdigest()
+    return f"chunk_{digest[:32]}"

@@ -1,0 +1,48 @@
+"""Settings of what is stored: the catalog, the blobs, the embedding models."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and with no room for misspelt names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CatalogSettings(Section):
+    """The relational database that is the truth of everything but bytes and vectors."""
+
+    url: SecretStr | None = Field(
+        None,
+        description="Database URL, `postgresql://user:password@host/name`. Empty: SQLite under the home directory, "
+        "which serves one machine.",
+    )
+    pool_size: int = Field(8, ge=1, le=200, description="Connections a process keeps open for reading.")
+
+
+class BlobSettings(Section):
+    """Where uploaded bytes and canonical texts are kept."""
+
+    url: str | None = Field(
+        None, description="`s3://bucket/prefix`, or a directory. Empty: `blobs` under the home directory."
+    )
+    endpoint: str | None = Field(None, description="Endpoint of an S3-compatible service other than AWS.")
+    region: str | None = Field(None, description="Region of the bucket.")
+    access_key_id: SecretStr | None = Field(None, description="Empty: the environment's AWS credentials.")
+    secret_access_key: SecretStr | None = Field(None, description="Empty: the environment's AWS credentials.")
+
+
+class EmbeddingSettings(Section):
+    """The embedding model of new stores, and how models are run."""
+
+    model: str = Field("all-MiniLM-L6-v2", description="Name of the model that new stores use, or a path.")
+    models: dict[str, Path] = Field(
+        default_factory=dict, description="More models: name to folder, in the layout of sentence-transformers."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where models run; auto takes CUDA if it is there."
+    )
+    threads: int = Field(0, ge=0, le=256, description="Threads of one forward pass on the CPU. 0: one per core.")

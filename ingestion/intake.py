@@ -1,0 +1,227 @@
+"""What content owners do: upload, attach, change, cancel, delete. Each call is one transaction and what follows."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexes.blobs import Blobs
+from indexes.catalog import files, idempotency, revisions, stores, versions, work
+from indexes.catalog.database import Database
+from indexes.catalog.idempotency import Idempotency
+from indexes.catalog.revisions import Attachment
+from indexes.catalog.tables import Batch, File, IndexVersion, Revision, RevisionState, Store, VersionState
+from indexes.errors import NotFound
+from indexes.ids import Kind, new_id
+from indexes.index import Engine
+from indexes.manifest import Chunking, Manifest
+from indexes.model import Attributes
+from ingestion.erase import Eraser, file_key
+from ingestion.queue import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Bytes that have arrived in a local file, with what is known of them."""
+
+    path: Path
+    sha256: str
+    bytes: int
+    filename: str
+    purpose: str
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One file to attach, as asked for: the key defaults to the file's name."""
+
+    file_id: str
+    key: str | None
+    attributes: Attributes
+    chunking: Chunking | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewStore:
+    """A store to make."""
+
+    name: str | None
+    description: str | None
+    meta: dict[str, str]
+    expires_after_days: int | None
+    manifest: Manifest
+
+
+class Intake:
+    """The writing side of stores and files, for one process."""
+
+    def __init__(self, database: Database, blobs: Blobs, engine: Engine, queue: Queue, eraser: Eraser) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._engine = engine
+        self._queue = queue
+        self._eraser = eraser
+
+    async def upload(self, project: str, upload: Upload, request: Idempotency | None) -> File:
+        """Keep the bytes, then the row: when this returns the file survives anything (I1)."""
+        async with self._database.read() as session:
+            known = await idempotency.earlier(session, project, request)
+            if known is not None:
+                return await files.get(session, project, known)
+        file = File(
+            id=new_id(Kind.FILE),
+            project=project,
+            sha256=upload.sha256,
+            bytes=upload.bytes,
+            filename=upload.filename,
+            purpose=upload.purpose,
+            expires_at=upload.expires_at,
+        )
+        await asyncio.to_thread(self._blobs.add, upload.path, file_key(file.id))
+        async with self._database.write() as session:
+            session.add(file)
+            idempotency.remember(session, project, request, file.id)
+        return file
+
+    async def create_store(
+        self, project: str, new: NewStore, wanted: Sequence[Wanted], request: Idempotency | None
+    ) -> Store:
+        """Make a store with its first index version, live from the start, and attach files to it."""
+        async with self._database.write() as session:
+            known = await idempotency.earlier(session, project, request)
+            if known is not None:
+                return await stores.get(session, project, known)
+            store_id, version_id = new_id(Kind.STORE), new_id(Kind.VERSION)
+            store = Store(
+                id=store_id,
+                project=project,
+                name=new.name,
+                description=new.description,
+                meta=new.meta,
+                expires_after_days=new.expires_after_days,
+                live_version=version_id,
+            )
+            session.add(store)
+            await session.flush()
+            version = IndexVersion(
+                id=version_id,
+                store_id=store_id,
+                state=VersionState.LIVE,
+                manifest=new.manifest.to_json(),
+                manifest_hash=new.manifest.hash,
+                promoted_at=store.created_at,
+            )
+            session.add(version)
+            idempotency.remember(session, project, request, store_id)
+            found = await files.get_many(session, project, [one.file_id for one in wanted])
+            attached = [await revisions.attach(session, store_id, _attachment(one, found)) for one in wanted]
+        self._queue.wake(attached)
+        return store
+
+    async def attach(self, project: str, store_id: str, wanted: Wanted, request: Idempotency | None) -> Revision:
+        """Put one file on its way into a store."""
+        async with self._database.write() as session:
+            await stores.get(session, project, store_id)
+            found = await files.get_many(session, project, [wanted.file_id])
+            if await idempotency.earlier(session, project, request):
+                return await revisions.get(session, store_id, wanted.file_id)
+            revision = await revisions.attach(session, store_id, _attachment(wanted, found))
+            await stores.touch(session, [store_id])
+            idempotency.remember(session, project, request, revision.id)
+        await self._follow_up([revision])
+        return revision
+
+    async def attach_batch(
+        self, project: str, store_id: str, wanted: Sequence[Wanted], request: Idempotency | None
+    ) -> Batch:
+        """Put many files on their way, all or none."""
+        async with self._database.write() as session:
+            await stores.get(session, project, store_id)
+            known = await idempotency.earlier(session, project, request)
+            if known is not None:
+                return await stores.batch(session, store_id, known)
+            found = await files.get_many(session, project, [one.file_id for one in wanted])
+            batch = Batch(id=new_id(Kind.BATCH), store_id=store_id)
+            session.add(batch)
+            attached = [await revisions.attach(session, store_id, _attachment(one, found), batch.id) for one in wanted]
+            await stores.touch(session, [store_id])
+            idempotency.remember(session, project, request, batch.id)
+        await self._follow_up(attached)
+        return batch
+
+    async def set_attributes(self, project: str, store_id: str, file_id: str, attributes: Attributes) -> Revision:
+        """Replace the attributes of a document, in the catalog and in every index version."""
+        async with self._database.write() as session:
+            await stores.get(session, project, store_id)
+            revision = await revisions.get(session, store_id, file_id)
+            revisions.change_attributes(revision, attributes)
+        await self._follow_up([revision])
+        return revision
+
+    async def detach(self, project: str, store_id: str, file_id: str) -> None:
+        """Take a file out of a store. When this returns no answer holds it any more (I4)."""
+        async with self._database.write() as session:
+            await stores.get(session, project, store_id)
+            await revisions.get(session, store_id, file_id)
+            deleted = await revisions.mark_deleted(session, store_id, file_id)
+        for revision in deleted:
+            await self._eraser.revision(revision)
+
+    async def cancel_batch(self, project: str, store_id: str, batch_id: str) -> Batch:
+        """Stop what of a batch is not finished."""
+        async with self._database.write() as session:
+            await stores.get(session, project, store_id)
+            batch = await stores.batch(session, store_id, batch_id)
+            batch.cancelled_at = batch.cancelled_at or time.time()
+            await revisions.cancel_batch(session, batch_id)
+        return batch
+
+    async def delete_file(self, file: File) -> None:
+        """Delete a file's bytes and everything made from them, in every store."""
+        async with self._database.write() as session:
+            (await session.merge(file)).deleting = True
+            deleted = await revisions.mark_deleted(session, None, file.id)
+        for revision in deleted:
+            await self._eraser.revision(revision)
+        await self._eraser.file(file)
+        async with self._database.write() as session:
+            await files.remove(session, file.id)
+
+    async def delete_store(self, store: Store) -> None:
+        """Delete a store with its documents, versions and history; the files stay."""
+        async with self._database.write() as session:
+            (await session.merge(store)).deleting = True
+            doomed = await revisions.of_store(session, store.id)
+        if any(revision.lease_until > time.time() for revision in doomed):
+            return  # a worker may be writing at this moment; the reconciler comes back when its lease has ended
+        await self._eraser.store(store, doomed)
+        async with self._database.write() as session:
+            await stores.remove(session, store.id)
+
+    async def sync_attributes(self, revision: Revision) -> None:
+        """Bring the points of a current revision to its newest attributes."""
+        async with self._database.read() as session:
+            held_in = await versions.kept(session, revision.store_id)
+        attributes = revision.attributes
+        for version in held_in:
+            try:
+                index = await asyncio.to_thread(self._engine.open, version.id, version.manifest)
+            except NotFound:
+                continue
+            await asyncio.to_thread(index.set_attributes, revision.id, attributes)
+        async with self._database.write() as session:
+            await work.attributes_synced(session, revision.id, attributes)
+
+    async def _follow_up(self, attached: Sequence[Revision]) -> None:
+        """After the commit: start the new work, and tell indexes of attributes that changed on finished documents."""
+        self._queue.wake([revision for revision in attached if revision.state == RevisionState.PENDING])
+        for revision in attached:
+            if revision.state == RevisionState.CURRENT and not revision.attributes_synced:
+                await self.sync_attributes(revision)
+
+
+def _attachment(wanted: Wanted, found: dict[str, File]) -> Attachment:
+    file = found[wanted.file_id]
+    return Attachment(file, wanted.key or file.filename, wanted.attributes, wanted.chunking)

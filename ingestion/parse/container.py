@@ -1,0 +1,110 @@
+"""Zip containers (Office, OpenDocument, EPUB): what they hold, and whether they are safe to unpack."""
+
+import zipfile
+from pathlib import Path
+
+from lxml import etree
+
+from indexes.errors import DocumentError
+from ingestion.parse.limits import MEBIBYTE, Limits
+
+SMALL_BYTES = 10 * MEBIBYTE
+
+_PARTS = {
+    "word/": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "ppt/": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "xl/": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_OPENDOCUMENT = "application/vnd.oasis.opendocument."
+
+
+def open_zip(path: Path, limits: Limits) -> zipfile.ZipFile:
+    """The container at `path`, to be closed by the caller.
+
+    Raises DocumentError `invalid_file` for a broken one and `too_large` for one that unfolds past `limits`.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise DocumentError("This file is damaged: its container cannot be opened. Export it again.") from error
+    members = archive.infolist()
+    expanded = sum(member.file_size for member in members)
+    packed = sum(member.compress_size for member in members)
+    inflated = expanded > SMALL_BYTES and expanded > packed * limits.max_ratio
+    if len(members) > limits.max_members or expanded > limits.max_expanded_bytes or inflated:
+        archive.close()
+        raise DocumentError(
+            "This file unpacks into more than is allowed. Split it, or export it without embedded files.",
+            code="too_large",
+        )
+    return archive
+
+
+def kind(path: Path, limits: Limits) -> str:
+    """The media type of the document in the zip at `path`. Raises DocumentError for every other zip."""
+    with open_zip(path, limits) as archive:
+        names = set(archive.namelist())
+        if "[Content_Types].xml" in names:
+            for folder, media_type in _PARTS.items():
+                if any(name.lower().startswith(folder) for name in names):
+                    return media_type
+        declared = archive.read("mimetype")[:100].decode("ascii", "replace").strip() if "mimetype" in names else ""
+        if declared.startswith(_OPENDOCUMENT):
+            _refuse_encrypted_opendocument(archive)
+            return declared.removesuffix("-template")
+        if declared == "application/epub+zip":
+            return declared
+        raise _refusal(archive, names)
+
+
+def read_xml(archive: zipfile.ZipFile, name: str) -> etree._Element:
+    """The root of one XML member. No entity is expanded and nothing is fetched.
+
+    Raises DocumentError `invalid_file` when the member is missing or broken.
+    """
+    try:
+        return parse_xml(archive.read(name))
+    except (KeyError, zipfile.BadZipFile, etree.XMLSyntaxError) as error:
+        raise DocumentError("This file is damaged: a part of it is missing or broken. Export it again.") from error
+
+
+def parse_xml(data: bytes, *, recover: bool = False) -> etree._Element:
+    """The root of the XML in `data`, read without entities, external parts or network. Raises lxml's XMLSyntaxError."""
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True,
+        remove_pis=True, recover=recover,
+    )  # fmt: skip
+    return etree.fromstring(data, parser)
+
+
+def _refuse_encrypted_opendocument(archive: zipfile.ZipFile) -> None:
+    if "META-INF/manifest.xml" in archive.namelist() and b"encryption-data" in archive.read("META-INF/manifest.xml"):
+        raise encrypted("document")
+
+
+def encrypted(noun: str) -> DocumentError:
+    """The refusal of a `noun` (document, workbook, …) that needs a password."""
+    return DocumentError(
+        f"This {noun} is protected with a password or rights management. Remove the protection and upload it again.",
+        code="encrypted_file",
+    )
+
+
+def _refusal(archive: zipfile.ZipFile, names: set[str]) -> DocumentError:
+    if any(member.flag_bits & 1 for member in archive.infolist()):
+        return encrypted("archive")
+    iwork = any(name.endswith((".iwa", ".iwph")) for name in names) or "buildVersionHistory.plist" in names
+    if iwork and _is_locked_iwork(archive, names):
+        return encrypted("document")
+    if iwork:
+        return DocumentError("Pages, Numbers and Keynote files cannot be read. Export it as PDF or Office.", code="unsupported_file")
+    return DocumentError("This is an archive. Unpack it and upload the documents inside.", code="unsupported_file")
+
+
+def _is_locked_iwork(archive: zipfile.ZipFile, names: set[str]) -> bool:
+    """A locked iWork '09 file marks its members with a compression method of its own; later ones add a verifier."""
+    methods = {member.compress_type for member in archive.infolist()}
+    return any(name.endswith((".iwph", ".iwpv2")) for name in names) or not methods <= {
+        zipfile.ZIP_STORED,
+        zipfile.ZIP_DEFLATED,
+    }

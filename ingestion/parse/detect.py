@@ -1,0 +1,146 @@
+"""What a file is, by its content. Its name only decides among kinds of plain text, which look alike."""
+
+import re
+from enum import StrEnum
+from pathlib import Path, PurePath
+
+from indexes.errors import DocumentError
+from ingestion.parse import container
+from ingestion.parse.encoding import decode
+from ingestion.parse.limits import Limits
+
+HEAD_BYTES = 8192
+
+
+class Format(StrEnum):
+    """The formats with a parser, by media type."""
+
+    PDF = "application/pdf"
+    DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+    PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+    XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    ODT = "application/vnd.oasis.opendocument.text"
+    ODS = "application/vnd.oasis.opendocument.spreadsheet"
+    ODP = "application/vnd.oasis.opendocument.presentation"
+    EPUB = "application/epub+zip"
+    DOC = "application/msword"
+    PPT = "application/vnd.ms-powerpoint"
+    XLS = "application/vnd.ms-excel"
+    MSG = "application/vnd.ms-outlook"
+    RTF = "application/rtf"
+    HTML = "text/html"
+    XML = "application/xml"
+    EML = "message/rfc822"
+    MBOX = "application/mbox"
+    MARKDOWN = "text/markdown"
+    CSV = "text/csv"
+    RST = "text/x-rst"
+    ASCIIDOC = "text/asciidoc"
+    SOURCE = "text/x-source"
+    TEXT = "text/plain"
+
+
+_BY_NAME = {
+    **dict.fromkeys((".md", ".markdown", ".mdx", ".mdown", ".qmd", ".rmd"), Format.MARKDOWN),
+    **dict.fromkeys((".csv", ".tsv", ".tab"), Format.CSV),
+    **dict.fromkeys((".rst", ".rest"), Format.RST),
+    **dict.fromkeys((".adoc", ".asciidoc", ".asc"), Format.ASCIIDOC),
+    **dict.fromkeys((".yaml", ".yml", ".json", ".jsonl", ".ndjson", ".toml", ".ini", ".cfg", ".conf"), Format.SOURCE),
+    **dict.fromkeys((".py", ".js", ".ts", ".tsx", ".jsx", ".java", ".c", ".h", ".cc", ".cpp", ".hpp"), Format.SOURCE),
+    **dict.fromkeys((".cs", ".go", ".rs", ".rb", ".php", ".sh", ".sql", ".css", ".tex", ".r"), Format.SOURCE),
+    **dict.fromkeys((".eml", ".mht", ".mhtml"), Format.EML),
+    ".mbox": Format.MBOX,
+    **dict.fromkeys((".html", ".htm", ".xhtml"), Format.HTML),
+    **dict.fromkeys((".xml", ".nxml"), Format.XML),
+}
+# Plain text under one of these names is a broken or mislabelled file, not a document.
+_BINARY_NAMES = frozenset(".pdf .docx .pptx .xlsx .odt .ods .odp .epub .zip .jpg .jpeg .png .heic .msg .ppt".split())
+
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"BM")
+_ARCHIVES = (b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b", b"Rar!\x1a\x07", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+_XML_START = re.compile(r"\s*<\?xml\b", re.IGNORECASE)
+_HTML_START = re.compile(r"\s*(<!--.*?-->\s*)*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.I | re.S)
+_MBOX_START = re.compile(r"From \S+ .*\d{4}\r?\n[!-9;-~]+:")
+_HEADER = re.compile(r"[!-9;-~]+:[ \t]?[^\r\n]*\r?\n([ \t][^\r\n]*\r?\n)*")
+_MAIL_HEADERS = frozenset(("from", "to", "subject", "date", "message-id", "received", "return-path", "mime-version"))
+
+
+def detect(path: Path, filename: str, limits: Limits) -> Format:
+    """The format of the file at `path`, once called `filename`.
+
+    Raises DocumentError: empty_file, no_text_layer (an image), encrypted_file, unsupported_file, invalid_file.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head.strip(b"\0 \t\r\n"):
+        raise DocumentError("This file is empty. Upload a version that has content.", code="empty_file")
+    if b"%PDF-" in head[:1024]:
+        return Format.PDF
+    if head.startswith(b"PK\x03\x04"):
+        return Format(container.kind(path, limits))
+    if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        return _of_ole(path)
+    if head.startswith(b"{\\rtf"):
+        return Format.RTF
+    _refuse_binary(head)
+    return _of_text(decode(head), PurePath(filename).suffix.lower())
+
+
+def _of_ole(path: Path) -> Format:
+    from ingestion.parse import ole
+
+    return Format(ole.kind(path))
+
+
+def _refuse_binary(head: bytes) -> None:
+    if head.startswith(_IMAGES) or head[:4] == b"RIFF" and head[8:12] == b"WEBP" or head[4:8] == b"ftyp":
+        raise DocumentError(
+            "This is an image or a video: it has no text to read. Run text recognition (OCR) on it and upload the result.",
+            code="no_text_layer",
+        )
+    if head.startswith(_ARCHIVES) or head[257:262] == b"ustar":
+        raise DocumentError(
+            "This is an archive. Unpack it and upload the documents inside.", code="unsupported_file"
+        )
+    if head.startswith((b"ITSF", b"\x7fELF", b"MZ", b"SQLite format 3")):
+        raise DocumentError(UNSUPPORTED, code="unsupported_file")
+
+
+UNSUPPORTED = (
+    "This kind of file cannot be read. Save it as PDF, Word, PowerPoint, Excel, OpenDocument, HTML, Markdown or plain text."
+)
+
+
+def _of_text(head: str, suffix: str) -> Format:
+    if _unprintable(head) > len(head) // 50:
+        raise DocumentError(UNSUPPORTED, code="unsupported_file")
+    named = _BY_NAME.get(suffix)
+    if _HTML_START.match(head):
+        return Format.HTML
+    if _XML_START.match(head):
+        return Format.HTML if "<html" in head else Format.XML
+    if named is not None:
+        return named
+    if _MBOX_START.match(head):
+        return Format.MBOX
+    if _is_mail(head):
+        return Format.EML
+    if suffix in _BINARY_NAMES:
+        raise DocumentError(
+            f"The name ends in {suffix}, but the content is plain text: the file is damaged or misnamed. Export it again.",
+            code="invalid_file",
+        )
+    return Format.TEXT
+
+
+def _unprintable(text: str) -> int:
+    return sum(1 for char in text if char == "\ufffd" or (char < " " and char not in "\t\n\r\f\v\x1b\x00"[:6]))
+
+
+def _is_mail(head: str) -> bool:
+    """Whether `head` begins with header fields, at least two of which only a message has."""
+    names, at = set(), 0
+    while field := _HEADER.match(head, at):
+        names.add(field.group().partition(":")[0].lower())
+        at = field.end()
+    return len(names & _MAIL_HEADERS) >= 2

@@ -1,0 +1,58 @@
+"""What a parser of one format hands over: ordered pieces, before any offset exists."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from indexes.model import AttributeValue, BlockKind
+from ingestion.parse.limits import Limits
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One stretch of text in reading order. `level` counts from 1 (outermost) and is meant for headings alone."""
+
+    text: str
+    kind: BlockKind = BlockKind.PARAGRAPH
+    level: int = 1
+    page: int | None = None
+    box: Box | None = None
+
+    def below(self, levels: int) -> "Piece":
+        """The same piece, `levels` further down the outline."""
+        return replace(self, level=self.level + levels)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The pieces of one file and what the file says of itself."""
+
+    pieces: Iterable[Piece]
+    title: str | None = None
+    metadata: Mapping[str, AttributeValue] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+Parser = Callable[[Path, Limits], Draft]
+
+
+def heading(text: str, level: int, page: int | None = None) -> Piece:
+    """A heading of `level`, counted from 1."""
+    return Piece(text, BlockKind.HEADING, max(level, 1), page)
+
+
+def table(rows: Iterable[Iterable[str]], page: int | None = None, box: Box | None = None) -> Piece:
+    """A table as text: one row a line, cells joined by ` | `; rows and columns that are empty throughout are left out."""
+    cells = [[" ".join(cell.split()) for cell in row] for row in rows]
+    width = max(map(len, cells), default=0)
+    used = [column for column in range(width) if any(column < len(row) and row[column] for row in cells)]
+    lines = [[row[column] if column < len(row) else "" for column in used] for row in cells if any(row)]
+    return Piece("\n".join(" | ".join(line) for line in lines), BlockKind.TABLE, page=page, box=box)
+
+
+def attributes(**values: object) -> dict[str, AttributeValue]:
+    """Metadata of what is present in `values`, as strings of at most 512 characters."""
+    found = {name: " ".join(str(value).split())[:512] for name, value in values.items() if value}
+    return {name: value for name, value in found.items() if value}

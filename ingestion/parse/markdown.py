@@ -1,0 +1,130 @@
+"""Markdown (CommonMark with tables), with front matter and the tags of site generators."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lxml import etree, html
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from indexes.model import BlockKind
+from ingestion.parse.draft import Draft, Piece, attributes, heading, table
+from ingestion.parse.encoding import decode
+from ingestion.parse.limits import Limits
+
+_FRONT_MATTER = re.compile(r"\A\ufeff?(---|\+\+\+)[ \t]*\n(.*?\n)?\1[ \t]*(?:\n|\Z)", re.DOTALL)
+# Hugo's `{{< name >}}` and `{{% name %}}`, Jekyll's and Liquid's `{% name %}`: the tags go, what they enclose stays.
+_COMMENT = re.compile(r"\{\{([<%])\s*comment\s*[>%]\}\}.*?\{\{\1\s*/\s*comment\s*[>%]\}\}", re.DOTALL)
+_TAG = re.compile(r"\{\{[<%].*?[>%]\}\}|\{%.*?%\}", re.DOTALL)
+_TAG_TITLE = re.compile(r"""\b(?:title|header|caption|text)\s*=\s*"([^"]+)\"|\{\{[<%]\s*tab\s+"?([^"%>=]+?)"?\s*[>%]""")
+_ANCHOR = re.compile(r"\s*\{#[^}]*\}\s*$")
+
+
+def parse(path: Path, limits: Limits) -> Draft:
+    """Headings, paragraphs, list items, tables and whole code blocks; front matter becomes title and metadata."""
+    text = decode(path.read_bytes()).replace("\r\n", "\n")
+    matter = _FRONT_MATTER.match(text)
+    stated = _front_matter(matter[1], matter[2] or "") if matter else {}
+    body = text[matter.end() :] if matter else text
+    body = _TAG.sub(_tag_text, _COMMENT.sub("", body))
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(body)
+    title = stated.get("title")
+    return Draft(list(_pieces(tokens)), str(title) if title else None, _metadata(stated))
+
+
+def _front_matter(fence: str, text: str) -> dict[str, Any]:
+    import tomllib
+
+    import yaml
+
+    try:
+        stated = tomllib.loads(text) if fence == "+++" else yaml.safe_load(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError):
+        return {}
+    return {str(key).lower(): value for key, value in stated.items()} if isinstance(stated, dict) else {}
+
+
+def _metadata(stated: dict[str, Any]) -> dict[str, Any]:
+    def listed(value: Any) -> Any:
+        return ", ".join(str(each.get("name", each) if isinstance(each, dict) else each) for each in value) if isinstance(value, list) else value  # noqa: E501
+
+    return attributes(
+        author=listed(stated.get("author") or stated.get("authors")),
+        description=stated.get("description"),
+        created=stated.get("date"),
+        keywords=listed(stated.get("keywords") or stated.get("tags")),
+        language=stated.get("lang") or stated.get("language"),
+    )
+
+
+def _tag_text(tag: re.Match[str]) -> str:
+    """The words that a tag shows a reader: the label of a tab, the title of a note."""
+    title = _TAG_TITLE.search(tag.group())
+    return (title[1] or title[2]) if title else ""
+
+
+def _pieces(tokens: Sequence[Token]) -> Iterator[Piece]:
+    kind = BlockKind.PARAGRAPH
+    lists = 0
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        at += 1
+        match token.type:
+            case "heading_open":
+                yield heading(_ANCHOR.sub("", _inline(tokens[at])), int(token.tag[1]))
+            case "list_item_open":
+                lists += 1
+            case "list_item_close":
+                lists -= 1
+            case "table_open":
+                end = next(i for i in range(at, len(tokens)) if tokens[i].type == "table_close")
+                yield table(_rows(tokens[at:end]))
+                at = end
+            case "fence" | "code_block":
+                yield Piece(token.content, BlockKind.CODE)
+            case "html_block":
+                yield Piece(_stripped(token.content))
+            case "inline" if tokens[at - 2].type != "heading_open":
+                kind = BlockKind.LIST_ITEM if lists else BlockKind.PARAGRAPH
+                yield Piece(_inline(token), kind)
+            case _:
+                pass
+
+
+def _rows(tokens: Sequence[Token]) -> Iterator[list[str]]:
+    row: list[str] = []
+    for token in tokens:
+        if token.type == "tr_open":
+            row = []
+        elif token.type == "inline":
+            row.append(_inline(token))
+        elif token.type == "tr_close":
+            yield row
+
+
+def _inline(token: Token) -> str:
+    """The text that a reader sees: of links and pictures, their words."""
+    parts = []
+    for each in token.children or ():
+        if each.type in ("softbreak", "hardbreak"):
+            parts.append("\n")
+        elif each.type == "image":
+            parts.append(_inline(each))
+        elif each.type in ("text", "code_inline"):
+            parts.append(each.content)
+        elif each.type == "html_inline" and each.content.lower().startswith("<br"):
+            parts.append("\n")
+    return "".join(parts)
+
+
+def _stripped(markup: str) -> str:
+    """The text of a block of raw HTML."""
+    try:
+        root = html.fragment_fromstring(markup, create_parent="div")
+    except etree.ParserError:
+        return ""
+    etree.strip_elements(root, "script", "style", etree.Comment, with_tail=False)
+    return root.text_content()

@@ -1,0 +1,110 @@
+"""PDF with a text layer, by pypdfium2. Nothing is rendered and no script runs (this PDFium has no JavaScript)."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pypdfium2
+from pypdfium2 import raw
+
+from indexes.errors import DocumentError
+from ingestion.parse.container import encrypted
+from ingestion.parse.draft import Draft, Piece, attributes
+from ingestion.parse.limits import Limits
+from ingestion.parse.pdf_glyphs import Page, read_page
+from ingestion.parse.pdf_layout import Part, Scale, arrange, to_piece
+
+_JUNK_TITLE = re.compile(r"^(untitled.*|.*\.\w{2,4}|microsoft .*|slide 1|powerpoint presentation|\W*)$", re.IGNORECASE)
+_COPY_ALLOWED = 1 << 4
+# A line that stands on this many pages, and on half of them, at the edge of the page is its running head or foot.
+RUNNING_PAGES = 3
+EDGE = 0.1
+
+
+def parse(path: Path, limits: Limits) -> Draft:
+    """Blocks page by page in reading order, with their boxes.
+
+    Running heads and feet stay once, where they first stand. Raises DocumentError: encrypted_file, no_text_layer,
+    too_large, invalid_file.
+    """
+    document = _open(path)
+    try:
+        if len(document) > limits.max_pages:
+            raise DocumentError(
+                f"This PDF has {len(document):,} pages; the limit is {limits.max_pages:,}. Split it and upload the parts.",
+                code="too_large",
+            )
+        pages = [read_page(document, index) for index in range(len(document))]
+        stated = document.get_metadata_dict(skip_empty=True)
+        copying = raw.FPDF_GetDocPermissions(document) & _COPY_ALLOWED
+    finally:
+        document.close()
+    if not any(page.lines for page in pages):
+        raise DocumentError(
+            "This PDF has no text layer: its pages are pictures. Run text recognition (OCR) on it and upload the result.",
+            code="no_text_layer",
+        )
+    title = stated.get("Title", "")
+    metadata = attributes(
+        author=stated.get("Author"),
+        subject=stated.get("Subject"),
+        keywords=stated.get("Keywords"),
+        created=stated.get("CreationDate"),
+        modified=stated.get("ModDate"),
+        pages=len(pages),
+    )
+    return Draft(_pieces(pages), None if _JUNK_TITLE.match(title) else title, metadata, _warnings(pages, bool(copying)))
+
+
+def _open(path: Path) -> pypdfium2.PdfDocument:
+    try:
+        return pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
+            raise encrypted("PDF") from error
+        raise DocumentError("This PDF is damaged and cannot be opened. Export it again.") from error
+
+
+def _pieces(pages: Sequence[Page]) -> list[Piece]:
+    arranged = [(page, arrange(page)) for page in pages]
+    _drop_repeated(arranged)
+    scale = Scale.of(part for _, parts in arranged for part in parts)
+    return [to_piece(part, page, scale) for page, parts in arranged for part in parts]
+
+
+def _drop_repeated(arranged: Sequence[tuple[Page, list[Part]]]) -> None:
+    """Take running heads and feet out of every page but the first they stand on."""
+    seen = Counter(key for page, parts in arranged for key in {_running_key(page, part) for part in parts} if key)
+    running = {key for key, count in seen.items() if count >= max(RUNNING_PAGES, len(arranged) // 2)}
+    met: set[str] = set()
+    for page, parts in arranged:
+        keys = [_running_key(page, part) for part in parts]
+        parts[:] = [part for part, key in zip(parts, keys, strict=True) if key not in running or key not in met]
+        met.update(key for key in keys if key)
+
+
+def _running_key(page: Page, part: Part) -> str | None:
+    """The text of `part` with its numbers made equal, if it lies at the upper or lower edge of the page."""
+    if len(part.lines) > 2 or EDGE * page.height < part.bottom and part.top < (1 - EDGE) * page.height:
+        return None
+    return re.sub(r"\d+|\b[ivxlc]+\b", "#", part.text.lower())
+
+
+def _warnings(pages: Sequence[Page], copying: bool) -> tuple[str, ...]:
+    found = []
+    if scanned := [page.number for page in pages if not page.lines and page.has_images]:
+        found.append(f"No text could be read on {_listed(scanned)}: only pictures are there. OCR would help.")
+    if hidden := [page.number for page in pages if any(line.hidden for line in page.lines)]:
+        found.append(f"There is text on {_listed(hidden)} that a reader does not see; it is searchable like the rest.")
+    if unmapped := [page.number for page in pages if page.is_garbled]:
+        found.append(f"The fonts on {_listed(unmapped)} do not say which letters they show; the text may be wrong.")
+    if not copying:
+        found.append("The author of this PDF asked not to copy text from it. It was read all the same.")
+    return tuple(found)
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    shown = [str(number) for number in numbers]
+    more = f" and {len(shown) - 10} more" if len(shown) > 10 else ""
+    return f"page{'s' if len(shown) > 1 else ''} {', '.join(shown[:10])}{more}"

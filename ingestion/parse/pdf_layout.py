@@ -1,0 +1,265 @@
+"""From the lines of a PDF page to paragraphs, tables and headings in reading order.
+
+Most producers write text in reading order, so the order of the file is kept inside a paragraph or table; the parts are
+then ordered by columns. Lines that stand side by side are cells of a table if they are short, columns if they are long.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from indexes.model import BlockKind
+from ingestion.parse.draft import Piece, table
+from ingestion.parse.pdf_glyphs import DIVIDER, Line, Page
+
+COLUMN_CHARS = 25
+MAX_COLUMN_PARTS = 400
+HEADING_SCALE = 1.12
+HEADING_CHARS = 150
+_BULLET = re.compile(r"([•▪‣◦●○■□–·*\-]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+\S")
+_LEADER = re.compile(r"(?:\s*\.){5,}\s*")
+_CJK = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
+
+
+@dataclass(slots=True)
+class Part:
+    """Lines that belong together; `rows` are the cells of each line of a table."""
+
+    lines: list[Line]
+    rows: list[list[Line]] | None = None
+
+    @property
+    def left(self) -> float:
+        return min(line.left for line in self.lines)
+
+    @property
+    def right(self) -> float:
+        return max(line.right for line in self.lines)
+
+    @property
+    def bottom(self) -> float:
+        return min(line.bottom for line in self.lines)
+
+    @property
+    def top(self) -> float:
+        return max(line.top for line in self.lines)
+
+    @property
+    def text(self) -> str:
+        """The lines as running text: a word that was divided is whole again, a dot leader is one sign."""
+        text = ""
+        for line in self.lines:
+            if text.endswith(chr(DIVIDER)):
+                text = text[:-1] + ("" if line.text[:1].islower() else "-")
+            elif text and not (_CJK.match(text[-1]) and _CJK.match(line.text)):
+                text += " "
+            text += line.text
+        return _LEADER.sub(" … ", text.replace(chr(DIVIDER), "-"))
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The height of the body text of a document, and the heights that its headings have, tallest first."""
+
+    body: float
+    bold_body: bool
+    headings: tuple[float, ...]
+
+    @classmethod
+    def of(cls, parts: Iterable[Part]) -> "Scale":
+        lines = [line for part in parts for line in part.lines]
+        heights: Counter[float] = Counter()
+        for line in lines:
+            heights[_rounded(line.height)] += len(line.text)
+        body = heights.most_common(1)[0][0] if heights else 0.0
+        taller = sorted((height for height in heights if height > body * HEADING_SCALE), reverse=True)
+        bold = sum(len(line.text) for line in lines if line.bold)
+        return cls(body, 2 * bold > sum(heights.values()), tuple(taller[:5]))
+
+    def level(self, part: Part) -> int | None:
+        """The outline level of `part`, counted from 1, if it looks like a heading."""
+        text = part.text
+        if part.rows or part.lines[0].turned or " … " in text or len(part.lines) > 3 or len(text) > HEADING_CHARS or sum(map(str.isalpha, text)) < 3:
+            return None
+        height = _rounded(median(line.height for line in part.lines))
+        if height > self.body * HEADING_SCALE:
+            return 1 + sum(taller > height for taller in self.headings)
+        bold = not self.bold_body and len(part.lines) <= 2 and all(line.bold for line in part.lines)
+        if bold and height >= self.body and text[-1] not in ".,;:" and not _BULLET.match(text[:4] + "x"):
+            return 1 + len(self.headings)
+        return None
+
+
+def _rounded(height: float) -> float:
+    return round(height * 2) / 2
+
+
+def to_piece(part: Part, page: Page, scale: Scale) -> Piece:
+    """`part` with its kind, page and box."""
+    box = page.shown(part.left, part.bottom, part.right, part.top)
+    if part.rows:
+        return table(_aligned(part.rows), page.number, box)
+    level = scale.level(part)
+    if level is not None:
+        return Piece(part.text, BlockKind.HEADING, level, page.number, box)
+    kind = BlockKind.LIST_ITEM if _BULLET.match(part.text) else BlockKind.PARAGRAPH
+    return Piece(part.text, kind, page=page.number, box=box)
+
+
+def arrange(page: Page) -> list[Part]:
+    """The parts of `page` in reading order."""
+    parts = list(_in_order(list(_parts(_rows([line for line in page.lines if not line.turned])))))
+    return parts + [Part([line]) for line in page.lines if line.turned]
+
+
+def _rows(lines: Iterable[Line]) -> list[list[Line]]:
+    """Lines side by side, left to right. Side by side and long are columns: each line is then a row of its own."""
+    rows: list[list[Line]] = []
+    for line in lines:
+        if rows and rows[-1][-1].beside(line) and line.left > rows[-1][-1].right:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    lengths = [len(cell.text) for row in rows for cell in row if len(row) > 1]
+    if lengths and median(lengths) > COLUMN_CHARS:
+        return [[line] for row in rows for line in row]
+    return rows
+
+
+def _parts(rows: Sequence[list[Line]]) -> Iterator[Part]:
+    at = 0
+    while at < len(rows):
+        end = _table_end(rows, at)
+        if end - at > 1:
+            yield Part([line for row in rows[at:end] for line in row], list(rows[at:end]))
+            at = end
+            continue
+        lines = list(rows[at])
+        at += 1
+        while len(lines) >= 1 and at < len(rows) and len(rows[at]) == 1 and _follows(lines, rows[at][0]):
+            lines.append(rows[at][0])
+            at += 1
+        yield Part(lines)
+
+
+def _table_end(rows: Sequence[list[Line]], start: int) -> int:
+    """Where the run of table rows that begins at `start` ends: rows of several cells, and lines that continue a cell."""
+    end = at = start
+    while at < len(rows):
+        near = at == start or _gap(rows[at - 1], rows[at]) < 1.5 * rows[at][0].height
+        if not near:
+            break
+        if len(rows[at]) > 1:
+            end = at + 1
+        elif at == start or at - end >= 2 or len(rows[at][0].text) > 3 * COLUMN_CHARS:
+            break
+        at += 1
+    return end
+
+
+def _gap(above: Sequence[Line], below: Sequence[Line]) -> float:
+    """White space between two rows; far too much when the second does not lie below the first."""
+    gap = min(line.bottom for line in above) - max(line.top for line in below)
+    return gap if gap > -above[0].height else 1e6
+
+
+def _follows(lines: Sequence[Line], line: Line) -> bool:
+    """Whether `line` goes on with the paragraph of `lines`."""
+    last = lines[-1]
+    if abs(last.height - line.height) > 0.2 * last.height or last.bold != line.bold and len(lines) == 1:
+        return False
+    if _BULLET.match(line.text) or line.left > last.right or line.right < last.left:
+        return False
+    gap = last.bottom - line.top
+    usual = lines[-2].bottom - last.top if len(lines) > 1 else gap
+    if not -0.7 * line.height < gap < 0.6 * line.height or gap > usual + 0.25 * line.height:
+        return False
+    indented = line.left - min(each.left for each in lines) > 0.8 * line.height
+    return not (indented and last.text[-1:] in ".!?:" and len(lines) > 1)
+
+
+def _aligned(rows: Sequence[list[Line]]) -> Iterator[list[str]]:
+    """The rows with each cell under the column that it overlaps; a row without a first cell continues the one above."""
+    edges = _columns(rows)
+    waiting: list[str] | None = None
+    above: Sequence[Line] = ()
+    for row in rows:
+        cells = [""] * len(edges)
+        for line in row:
+            column = max(range(len(edges)), key=lambda index: _overlap(line, edges[index]))
+            cells[column] = f"{cells[column]} {line.text}".strip()
+        if waiting is not None and not cells[0] and _gap(above, row) < 0.4 * row[0].height:
+            waiting = [f"{upper} {lower}".strip() for upper, lower in zip(waiting, cells, strict=True)]
+        else:
+            if waiting is not None:
+                yield waiting
+            waiting = cells
+        above = row
+    if waiting is not None:
+        yield waiting
+
+
+def _columns(rows: Sequence[list[Line]]) -> list[tuple[float, float]]:
+    """The horizontal extents of the columns: cells that overlap share one, unless a row has them side by side."""
+    widest = max(rows, key=len)
+    edges = [(line.left, line.right) for line in widest]
+    for row in rows:
+        for line in row:
+            if all(_overlap(line, edge) <= 0 for edge in edges):
+                edges.append((line.left, line.right))
+    return sorted(edges)
+
+
+def _overlap(line: Line, edge: tuple[float, float]) -> float:
+    return min(line.right, edge[1]) - max(line.left, edge[0])
+
+
+def _in_order(parts: list[Part]) -> Iterator[Part]:
+    """Down each column, left column first; a part that spans columns ends those above it."""
+    gutter = _gutter(parts)
+    if gutter is None:
+        yield from _downwards(parts)
+        return
+    crossing = sorted((part for part in parts if part.left < gutter < part.right), key=lambda part: -part.top)
+    rest = [part for part in parts if not part.left < gutter < part.right]
+    for spanning in [*crossing, None]:
+        floor = spanning.top if spanning else -1e9
+        band = [part for part in rest if (part.top + part.bottom) / 2 >= floor]
+        rest = [part for part in rest if (part.top + part.bottom) / 2 < floor]
+        yield from _in_order([part for part in band if part.right <= gutter])
+        yield from _in_order([part for part in band if part.left >= gutter])
+        if spanning:
+            yield spanning
+
+
+def _downwards(parts: list[Part]) -> list[Part]:
+    """One column: as the file has it, unless a part comes after one that lies wholly below it."""
+    jumps = any(after.bottom >= before.top for before, after in zip(parts, parts[1:], strict=False))
+    return sorted(parts, key=lambda part: (-round(part.top), part.left)) if jumps else parts
+
+
+def _gutter(parts: Sequence[Part]) -> float | None:
+    """The x that divides `parts` into columns side by side with the fewest parts across it."""
+    if not 2 <= len(parts) <= MAX_COLUMN_PARTS:
+        return None
+    best: tuple[int, float] | None = None
+    for x in sorted({part.right + 0.5 for part in parts}):
+        lefts = [part for part in parts if part.right <= x]
+        rights = [part for part in parts if part.left >= x]
+        across = len(parts) - len(lefts) - len(rights)
+        if _side_by_side(lefts, rights) and across < len(lefts) + len(rights) and (best is None or across < best[0]):
+            best = across, x
+    return best[1] if best else None
+
+
+def _side_by_side(lefts: Sequence[Part], rights: Sequence[Part]) -> bool:
+    """Whether both groups are text blocks that share at least three lines of height."""
+    if not lefts or not rights:
+        return False
+    shared = min(max(p.top for p in lefts), max(p.top for p in rights)) - max(
+        min(p.bottom for p in lefts), min(p.bottom for p in rights)
+    )
+    lines = [line for part in (*lefts, *rights) for line in part.lines]
+    return len(lines) >= 6 and shared > 3 * median(line.height for line in lines)

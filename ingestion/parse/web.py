@@ -1,0 +1,100 @@
+"""HTML: pages, chapters of books, bodies of mails. Nothing is fetched and no script runs: only the given text is read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lxml import etree, html
+
+from indexes.model import AttributeValue
+from ingestion.parse import elements
+from ingestion.parse.draft import Draft, Piece, attributes
+from ingestion.parse.encoding import decode_markup
+from ingestion.parse.limits import Limits
+
+# What a page shows around its content, or never shows.
+_NEVER = "//script | //style | //noscript | //template | //iframe | //object | //embed | //svg | //canvas | //head//link"
+_HIDDEN = (
+    "//*[@hidden or @aria-hidden='true' or contains(translate(@style, ' ', ''), 'display:none')"
+    " or contains(translate(@style, ' ', ''), 'visibility:hidden')]"
+)
+_FURNITURE = (
+    "//nav | //aside | //footer | //form | //button | //select | //dialog | //menu"
+    " | //header[not(ancestor::article or ancestor::main)][not(.//h1)]"
+    " | //*[@role='navigation' or @role='banner' or @role='contentinfo' or @role='search' or @role='complementary']"
+)
+_MAIN = "//main | //*[@role='main'] | //article[not(ancestor::article)]"
+# The main part of a page holds at least this share of its text; otherwise it is a frame for something else.
+MAIN_SHARE = 0.4
+
+
+def parse(path: Path, limits: Limits) -> Draft:
+    """The main content of a page: without navigation, forms, hidden parts and scripts."""
+    return read(decode_markup(path.read_bytes()))
+
+
+def read(markup: str) -> Draft:
+    """As `parse`, for HTML that is already text."""
+    root = _tree(markup)
+    if root is None:
+        return Draft(())
+    title = root.findtext(".//title")
+    metadata = _metadata(root)
+    _drop(root, _NEVER)
+    _drop(root, _HIDDEN)
+    return Draft(list(_pieces(root)), title, metadata)
+
+
+def _tree(markup: str) -> html.HtmlElement | None:
+    parser = html.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, encoding="utf-8")
+    try:
+        return html.document_fromstring(markup.encode("utf-8", "replace"), parser=parser)
+    except etree.ParserError:  # Nothing but comments or white space.
+        return None
+
+
+def _metadata(root: html.HtmlElement) -> dict[str, AttributeValue]:
+    stated = {(meta.get("name") or meta.get("property") or "").lower(): meta.get("content") for meta in root.iter("meta")}
+    return attributes(
+        author=stated.get("author"),
+        description=stated.get("description") or stated.get("og:description"),
+        keywords=stated.get("keywords"),
+        created=stated.get("article:published_time") or stated.get("date"),
+        language=root.get("lang"),
+    )
+
+
+def _drop(root: html.HtmlElement, path: str) -> None:
+    for element in root.xpath(path):
+        if element.getparent() is not None:
+            element.drop_tree()
+
+
+def _pieces(root: html.HtmlElement) -> Iterator[Piece]:
+    content = _main(root)
+    _open_layout_tables(content)
+    elements.library()
+    from unstructured.partition.html import partition_html
+
+    found = partition_html(text=html.tostring(content, encoding="unicode"), languages=[""])
+    yield from (piece for piece in elements.pieces(found))
+
+
+def _main(root: html.HtmlElement) -> html.HtmlElement:
+    """`root` without its furniture, or the one part of it that says it is the main one."""
+    whole = html.fromstring(html.tostring(root, encoding="unicode"))
+    _drop(root, _FURNITURE)
+    if not root.text_content().strip():
+        return whole
+    length = len(root.text_content())
+    parts = [part for part in root.xpath(_MAIN) if len(part.text_content()) >= MAIN_SHARE * length]
+    return parts[0] if parts else root
+
+
+def _open_layout_tables(root: html.HtmlElement) -> None:
+    """Turn tables that only place things on a page into plain sections, so that what they hold keeps its structure."""
+    for element in root.xpath(".//table[.//table or .//h1 or .//h2 or .//h3 or .//ul or count(.//p) > count(.//td)]"):
+        for part in element.xpath("self::table | ./tbody | ./thead | ./tr | ./*/tr | ./tr/td | ./*/tr/td | ./tr/th | ./*/tr/th"):
+            part.tag = "div"
+    for element in root.xpath(".//table[not(.//tr[count(td | th) > 1])]"):
+        for part in element.xpath("descendant-or-self::*[self::table or self::tbody or self::thead or self::tr or self::td or self::th]"):
+            part.tag = "div"

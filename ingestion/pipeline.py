@@ -1,0 +1,253 @@
+"""The line from bytes to a searchable revision: parse, chunk, embed, store, read back, complete.
+
+Each stage leaves a fact in the catalog, so whoever works on the revision next goes on from there (I5). Everything a
+worker changes names the lease it holds; one that lost it stops at its next step.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from indexes.embedders.models import Models
+
+from indexes import ids
+from indexes.blobs import Blobs, local_path
+from indexes.catalog import revisions, versions, work
+from indexes.catalog.database import Database
+from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
+from indexes.catalog.versions import Version
+from indexes.catalog.work import Lease
+from indexes.errors import CitewellError, DocumentError, LeaseLost, Unavailable
+from indexes.index import Engine, Index
+from indexes.lexical import Analyser
+from indexes.manifest import Chunking
+from indexes.model import Attributes, CanonicalText, Chunk, Point, Span
+from ingestion.erase import Eraser, file_key, text_key
+from ingestion.parse.artefact import dumps, loads
+from ingestion.settings import WorkerSettings
+
+log = logging.getLogger(__name__)
+
+
+class Parser(Protocol):
+    """Parses and chunks outside this process, within limits."""
+
+    async def parse(self, path: Path, filename: str) -> CanonicalText:
+        """The canonical text. Raises DocumentError."""
+
+    async def chunk(self, text: CanonicalText, chunking: Chunking, tokenizer: Path) -> list[Span]:
+        """The spans of the chunks; `tokenizer` is the file of the embedding model's tokenizer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Processes one revision at a time per call; calls may run side by side."""
+
+    database: Database
+    blobs: Blobs
+    engine: Engine
+    models: Models
+    parser: Parser
+    eraser: Eraser
+    settings: WorkerSettings
+
+    async def process(self, revision_id: str) -> None:
+        """Take the revision over and bring it to its end, or leave it as it is if it is not there to take."""
+        owner = f"{socket.gethostname()}:{os.getpid()}"
+        async with self.database.write() as session:
+            revision = await work.claim(session, revision_id, owner, self.settings.lease_s)
+        if revision is None:
+            return
+        lease = Lease(revision.id, owner, revision.fence)
+        try:
+            async with self._kept_alive(lease):
+                await self._advance(revision, lease)
+        except LeaseLost:
+            log.info("the work on %s was taken over, cancelled or deleted", revision_id)
+            await self._release(lease)
+        except asyncio.CancelledError:
+            await self._release(lease)
+            raise
+        except CitewellError as error:
+            await self._give_up(revision, lease, error)
+        except Exception as error:
+            log.exception("the work on %s failed", revision_id)
+            await self._give_up(revision, lease, Unavailable(f"Citewell failed here: {error!r}."))
+
+    async def _advance(self, revision: Revision, lease: Lease) -> None:
+        async with self.database.read() as session:
+            held_in = await versions.kept(session, revision.store_id)
+        text = await self._parsed(revision, lease)
+        chunks = await self._chunked(revision, lease, text, held_in[-1])
+        async with self.database.write() as session:
+            attributes = await work.announce_points(session, lease)
+        for version in held_in:
+            await self._indexed(lease, chunks, attributes, version)
+        async with self.database.write() as session:
+            await work.advance(session, lease, Stage.INDEXED, chunks_done=len(chunks))
+        await self._verified(revision, chunks, held_in)
+        await self._completed(lease, held_in)
+        await self._clear_superseded(revision)
+
+    async def _parsed(self, revision: Revision, lease: Lease) -> CanonicalText:
+        if revision.text_blob is not None:
+            return loads(await asyncio.to_thread(self.blobs.read, revision.text_blob))
+        async with _local_file(self.blobs, file_key(revision.file_id)) as path:
+            text = await self.parser.parse(path, revision.filename)
+        if not text.text.strip():
+            raise DocumentError("This file holds no text. Upload one that does.", code="empty_file")
+        data = dumps(text)
+        await asyncio.to_thread(self.blobs.write, text_key(revision.id), data)
+        async with self.database.write() as session:
+            await work.advance(
+                session,
+                lease,
+                Stage.PARSED,
+                text_blob=text_key(revision.id),
+                title=text.title,
+                warnings=list(text.warnings),
+                usage_bytes=len(data),
+            )
+        return text
+
+    async def _chunked(self, revision: Revision, lease: Lease, text: CanonicalText, version: Version) -> list[Chunk]:
+        if revision.stage not in (Stage.RECEIVED, Stage.PARSED):
+            async with self.database.read() as session:
+                return [_chunk(row) for row in await revisions.chunks(session, revision.id)]
+        spec = version.manifest.embedding
+        chunking = version.manifest.chunking
+        if revision.max_tokens is not None:
+            chunking = Chunking(min(revision.max_tokens, spec.max_tokens), revision.overlap_tokens or 0)
+        spans = await self.parser.chunk(text, chunking, self.models.tokenizer_file(spec))
+        chunks = [
+            Chunk(
+                id=ids.chunk_id(revision.id, version.manifest.chunker, span.ordinal),
+                revision_id=revision.id,
+                span=span,
+                text=text.text[span.start : span.end],
+            )
+            for span in spans
+        ]
+        async with self.database.write() as session:
+            await work.put_chunks(session, lease, chunks)
+        return chunks
+
+    async def _indexed(self, lease: Lease, chunks: Sequence[Chunk], attributes: Attributes, version: Version) -> None:
+        """Embed and store what this version does not hold yet."""
+        index = await asyncio.to_thread(self.engine.create, version.id, version.manifest)
+        held = await asyncio.to_thread(index.chunk_ids, lease.revision_id)
+        missing = [chunk for chunk in chunks if chunk.id not in held]
+        analyser = Analyser(version.manifest.lexical)
+        embedder = await self.models.embedder(version.manifest.embedding)
+        done = len(chunks) - len(missing)
+        for first in range(0, len(missing), self.settings.batch_chunks):
+            batch = missing[first : first + self.settings.batch_chunks]
+            vectors = await embedder.documents([chunk.text for chunk in batch])
+            points = [
+                Point(chunk.id, chunk.revision_id, vector, analyser.document(chunk.text), attributes)
+                for chunk, vector in zip(batch, vectors, strict=True)
+            ]
+            await asyncio.to_thread(index.upsert, points)
+            done += len(batch)
+            async with self.database.write() as session:
+                await work.progress(session, lease, done)
+
+    async def _verified(self, revision: Revision, chunks: Sequence[Chunk], held_in: Sequence[Version]) -> None:
+        """Read back every chunk from every version (I3)."""
+        expected = {chunk.id for chunk in chunks}
+        for version in held_in:
+            index = await self._opened(version)
+            found = await asyncio.to_thread(index.chunk_ids, revision.id)
+            if found != expected:
+                await asyncio.to_thread(index.delete, revision.id)
+                raise Unavailable(
+                    f"Index version {version.id} holds {len(found)} chunks where {len(expected)} were stored. "
+                    "They are stored again."
+                )
+
+    async def _completed(self, lease: Lease, held_in: Sequence[Version]) -> None:
+        """Give the points the newest attributes and, once nobody changed them meanwhile, let readers see them."""
+        while True:
+            async with self.database.write() as session:
+                attributes = await work.unsynced_attributes(session, lease)
+                if attributes is None:
+                    await work.complete(session, lease)
+                    return
+            for version in held_in:
+                index = await self._opened(version)
+                await asyncio.to_thread(index.set_attributes, lease.revision_id, attributes)
+            async with self.database.write() as session:
+                await work.attributes_synced(session, lease.revision_id, attributes)
+
+    async def _clear_superseded(self, revision: Revision) -> None:
+        async with self.database.read() as session:
+            same_key = await revisions.of_keys(session, revision.store_id, [revision.key])
+        for other in same_key:
+            if other.state == RevisionState.SUPERSEDED and other.has_points:
+                await self.eraser.revision(other)
+
+    async def _opened(self, version: Version) -> Index:
+        return await asyncio.to_thread(self.engine.open, version.id, version.manifest)
+
+    async def _release(self, lease: Lease) -> None:
+        async with self.database.write() as session:
+            await work.release(session, lease)
+
+    async def _give_up(self, revision: Revision, lease: Lease, error: CitewellError) -> None:
+        """Park what cannot succeed, and put the rest back in line with growing delays."""
+        final = isinstance(error, DocumentError) or revision.attempts >= self.settings.max_attempts
+        with contextlib.suppress(LeaseLost):
+            async with self.database.write() as session:
+                if final:
+                    await work.fail(session, lease, error.code, error.message)
+                else:
+                    delay_s = self.settings.retry_delay_s * 2 ** (revision.attempts - 1)
+                    await work.postpone(session, lease, error.code, error.message, delay_s)
+
+    @asynccontextmanager
+    async def _kept_alive(self, lease: Lease) -> AsyncIterator[None]:
+        """Renew the lease while the work goes on, and stop the work when the lease is lost."""
+        task = asyncio.current_task()
+        assert task is not None
+        lost = False
+
+        async def renew() -> None:
+            nonlocal lost
+            while True:
+                await asyncio.sleep(self.settings.lease_s / 3)
+                try:
+                    async with self.database.write() as session:
+                        await work.renew(session, lease, self.settings.lease_s)
+                except LeaseLost:
+                    lost = True
+                    task.cancel()
+                    return
+
+        heartbeat = asyncio.create_task(renew())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost:
+                task.uncancel()
+                raise LeaseLost(f"The work on {lease.revision_id} was taken over.") from None
+            raise
+        finally:
+            heartbeat.cancel()
+
+
+@asynccontextmanager
+async def _local_file(blobs: Blobs, key: str) -> AsyncIterator[Path]:
+    with contextlib.ExitStack() as stack:
+        yield await asyncio.to_thread(stack.enter_context, local_path(blobs, key))
+
+
+def _chunk(row: ChunkRow) -> Chunk:
+    span = Span(row.start, row.end, row.ordinal, row.tokens, row.page_start, row.page_end, tuple(row.section))
+    return Chunk(row.id, row.revision_id, span, row.text)

@@ -1,0 +1,54 @@
+"""Finds what a crash, a lost message or the clock left to do, and does it (I2). It runs beside every worker."""
+
+import asyncio
+import logging
+
+from sqlalchemy import select
+
+from indexes.catalog import files, stores, work
+from indexes.catalog.database import Database
+from indexes.catalog.tables import Revision
+from indexes.errors import CitewellError
+from ingestion.erase import Eraser
+from ingestion.intake import Intake
+from ingestion.queue import MOST_WAKES, Queue
+
+log = logging.getLogger(__name__)
+_AT_ONCE = 100
+
+
+class Reconciler:
+    """Each pass is safe to run at any time, any number of times, in several processes."""
+
+    def __init__(self, database: Database, queue: Queue, eraser: Eraser, intake: Intake) -> None:
+        self._database = database
+        self._queue = queue
+        self._eraser = eraser
+        self._intake = intake
+
+    async def run(self, every_s: float) -> None:
+        """Pass after pass, until cancelled."""
+        while True:
+            try:
+                await self.once()
+            except CitewellError as error:
+                log.warning("reconciling stopped early and will be tried again: %s", error.message)
+            await asyncio.sleep(every_s)
+
+    async def once(self) -> None:
+        """One pass over everything."""
+        async with self._database.read() as session:
+            due = await work.due(session, MOST_WAKES)
+            self._queue.wake(list(await session.scalars(select(Revision).where(Revision.id.in_(due)))))
+            leftovers = await work.leftovers(session, _AT_ONCE)
+            unsynced = await work.unsynced(session, _AT_ONCE)
+            old_files = await files.expired(session)
+            old_stores = await stores.unwanted(session)
+        for revision in leftovers:
+            await self._eraser.revision(revision)
+        for revision in unsynced:
+            await self._intake.sync_attributes(revision)
+        for file in old_files:
+            await self._intake.delete_file(file)
+        for store in old_stores:
+            await self._intake.delete_store(store)

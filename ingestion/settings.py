@@ -1,0 +1,26 @@
+"""Settings of ingestion: the queue and the workers."""
+
+from pydantic import Field, SecretStr
+
+from indexes.settings import Section
+
+
+class QueueSettings(Section):
+    """What wakes workers. The catalog is the truth of work, so losing the queue loses nothing."""
+
+    url: SecretStr | None = Field(
+        None, description="`redis://` or `unix://` URL of a Valkey or Redis. Empty: one is run as a child process."
+    )
+
+
+class WorkerSettings(Section):
+    """How a worker works."""
+
+    embedded: bool = Field(True, description="Whether `citewell serve` works too. Off where `citewell worker` runs.")
+    concurrency: int = Field(8, ge=1, le=256, description="Documents in work at once; they share embedding batches.")
+    parsers: int = Field(2, ge=1, le=64, description="Parser child processes. More than cores is no faster.")
+    lease_s: float = Field(30, ge=2, le=3600, description="How long after a worker's death its work is taken over.")
+    max_attempts: int = Field(5, ge=1, le=100, description="Attempts before a document is parked as failed.")
+    retry_delay_s: float = Field(2, ge=0, le=3600, description="Wait before the second attempt; doubles with each.")
+    reconcile_s: float = Field(2, gt=0, le=3600, description="How often work without a wake-up is looked for.")
+    batch_chunks: int = Field(128, ge=1, le=4096, description="Chunks of a document embedded and stored at a time.")

