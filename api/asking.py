@@ -48,7 +48,8 @@ class Record:
 
 async def target(state: State, project: str, model: str | None, tools: Sequence[FileSearchTool]) -> Target:
     """Read `model`, which may be `{answerer}@{store}`, and the tool. Raises InvalidRequest where no store is named."""
-    answerer, at, named = (model or "").partition("@")
+    name, at, named = (model or "").partition("@")
+    answerer = state.answering.check(name)
     tool = tools[0] if tools else None
     if at:
         async with state.database.read() as session:

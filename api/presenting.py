@@ -90,7 +90,7 @@ def store_file(row: Revision) -> VectorStoreFile:
         key=row.key,
         stage=row.stage.value,
         chunks_done=row.chunks_done,
-        chunks_total=row.chunks_total,
+        chunks_total=row.chunks_total or None,
         attempts=row.attempts,
         error=_problem(row),
         warnings=row.warnings,
@@ -117,7 +117,7 @@ def document(row: Revision, of_key: Sequence[Revision]) -> Document:
     """The newest revision of a key, with those it superseded, newest first."""
     current = next((other for other in of_key if other.state == RevisionState.CURRENT), None)
     return Document(
-        id=row.id,
+        id=row.key,
         vector_store_id=row.store_id,
         key=row.key,
         file_id=row.file_id,
@@ -126,7 +126,7 @@ def document(row: Revision, of_key: Sequence[Revision]) -> Document:
         status=_STATUS[row.state],
         stage=row.stage.value,
         chunks_done=row.chunks_done,
-        chunks_total=row.chunks_total,
+        chunks_total=row.chunks_total or None,
         attempts=row.attempts,
         error=_problem(row),
         superseded=[

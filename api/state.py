@@ -1,23 +1,52 @@
 """Everything with a lifetime: built once when a process starts, passed to whoever needs it, closed in reverse order."""
 
+import asyncio
+import contextlib
 import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from generation.answering import Answering
-from indexes.embedders.models import Models
 
 from api.limits import Capacity
 from api.settings import Settings
-from indexes.blobs import Blobs
-from indexes.catalog.database import Database
+from generation.answering import Answering
+from indexes.blobs import Blobs, open_blobs
+from indexes.catalog import keys, schema
+from indexes.catalog.database import Database, open_database
+from indexes.catalog.tables import Role
+from indexes.embedders.models import Models
+from indexes.engines.opening import open_engine
+from indexes.errors import CitewellError
 from indexes.index import Engine
+from ingestion.children import Children
 from ingestion.erase import Eraser
 from ingestion.intake import Intake
-from ingestion.queue import Queue
+from ingestion.parse.limits import MEBIBYTE, Limits
+from ingestion.pipeline import Pipeline
+from ingestion.queue import Queue, redis_settings
+from ingestion.reconcile import Reconciler
+from ingestion.valkey import Valkey
+from ingestion.worker import Worker
 from retrieval.search import Searcher
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What the api and the worker both stand on."""
+
+    settings: Settings
+    database: Database
+    blobs: Blobs
+    engine: Engine
+    models: Models
+    queue: Queue
+    eraser: Eraser
+    intake: Intake
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +56,6 @@ class State:
     settings: Settings
     database: Database
     blobs: Blobs
-    engine: Engine
     models: Models
     queue: Queue
     intake: Intake
@@ -36,15 +64,124 @@ class State:
     capacity: Capacity
     incoming: Path
 
+    async def health(self) -> dict[str, str]:
+        """Each part and `ok`, or what is wrong with it."""
+        return {
+            "catalog": await _catalog_health(self.database),
+            "queue": "ok" if await self.queue.answers() else "the queue server does not answer",
+            "models": "ok" if self.models.ready else "the embedding model is being loaded",
+        }
 
-@dataclass(frozen=True, slots=True)
-class _Core:
-    """What both the api and the worker stand on."""
 
-    database: Database
-    blobs: Blobs
-    engine: Engine
-    models: Models
-    queue: Queue
-    eraser: Eraser
-    intake: Intake
+@asynccontextmanager
+async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
+    """Open the catalog, the blobs, the vectors, the models and the queue that the settings name."""
+    home = settings.home
+    home.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        database = open_database(settings.catalog, home)
+        stack.push_async_callback(database.close)
+        await schema.upgrade(database)
+        blobs = open_blobs(settings.blobs, home)
+        engine = await asyncio.to_thread(open_engine, settings.engine, home)
+        stack.push_async_callback(asyncio.to_thread, engine.close)
+        models = Models(settings.embedding, home / "models")
+        stack.push_async_callback(models.close)
+        queue = Queue(redis_settings(settings.queue, await _valkey(settings, stack)))
+        stack.push_async_callback(queue.close)
+        eraser = Eraser(database, blobs, engine)
+        intake = Intake(database, blobs, engine, queue, eraser)
+        yield Storage(settings, database, blobs, engine, models, queue, eraser, intake)
+
+
+@asynccontextmanager
+async def open_state(storage: Storage) -> AsyncIterator[State]:
+    """What requests need beside the storage. The embedding model is loaded meanwhile."""
+    settings = storage.settings
+    await _first_key(storage)
+    incoming = settings.home / "blobs" / "incoming"
+    incoming.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(_discard, incoming)
+    loading = asyncio.create_task(storage.models.load_default())
+    async with Answering.open(settings.generation, storage.models) as answering:
+        try:
+            yield State(
+                settings=settings,
+                database=storage.database,
+                blobs=storage.blobs,
+                models=storage.models,
+                queue=storage.queue,
+                intake=storage.intake,
+                searcher=Searcher(storage.database, storage.engine, storage.models, settings.search),
+                answering=answering,
+                capacity=Capacity(settings.server.max_concurrent_requests),
+                incoming=incoming,
+            )
+        finally:
+            loading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await loading
+
+
+@asynccontextmanager
+async def working(storage: Storage) -> AsyncIterator[None]:
+    """Run a worker in this process until the end of the block; then its work is given back."""
+    settings = storage.settings.worker
+    limits = Limits(
+        max_pages=settings.parse_pages,
+        max_seconds=settings.parse_s,
+        max_memory_bytes=settings.parse_memory_mb * MEBIBYTE,
+    )
+    children = Children(settings.parsers, limits)
+    await children.start()
+    pipeline = Pipeline(
+        storage.database, storage.blobs, storage.engine, storage.models, children, storage.eraser, settings
+    )
+    reconciler = Reconciler(storage.database, storage.queue, storage.eraser, storage.intake)
+    worker = asyncio.create_task(Worker(storage.queue, pipeline, reconciler, settings).run())
+    try:
+        yield
+    finally:
+        worker.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await worker
+        await children.close()
+
+
+async def _valkey(settings: Settings, stack: AsyncExitStack) -> Valkey | None:
+    if settings.queue.url is not None:
+        return None
+    server = Valkey(settings.home / "queue")
+    await server.start()
+    stack.push_async_callback(server.stop)
+    return server
+
+
+async def _first_key(storage: Storage) -> None:
+    """Make the admin key of an empty catalog and write it where only the owner can read it."""
+    async with storage.database.write() as session:
+        if await keys.any_exists(session):
+            return
+        _, secret = await keys.create(session, "admin", keys.DEFAULT_PROJECT, Role.ADMIN)
+        path = storage.settings.home / "admin.key"
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secret + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    log.info("made the first admin key: %s", path)
+
+
+async def _catalog_health(database: Database) -> str:
+    try:
+        async with database.read() as session:
+            await keys.any_exists(session)
+    except CitewellError as error:
+        return error.message
+    return "ok"
+
+
+def _discard(incoming: Path) -> None:
+    """Remove what a killed process left of uploads that were never acknowledged."""
+    for path in incoming.glob("upload-*"):
+        path.unlink(missing_ok=True)

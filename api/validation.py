@@ -47,7 +47,8 @@ def requirement(message: str) -> str:
 
 
 def _path(finding: Mapping[str, Any], body: object) -> list[str | int]:
-    source, *steps = finding["loc"]
+    source: str = finding["loc"][0]
+    steps: list[str | int] = list(finding["loc"][1:])
     if source != "body":
         return steps
     if finding["type"] == "json_invalid":

@@ -15,8 +15,9 @@ _STOPPED = re.compile(r"[.!?…:。！？؟۔।][\s)\]”’\"'`»」』]*$")
 _CODE = re.compile(r"[{}\[\]<>=\\|;_$/]")
 # Sentences about the document instead of its subject.
 _POINTER = re.compile(
-    r"^\W*(?:this (?:page|section|guide|document|chapter|article|topic|glossary|example|tutorial)|(?:the following|below)\b"
-    r"|(?:for|to learn|learn|read) (?:more|further|additional)\b|see (?:also|the)\b|refer to)|\bsee (?:the )?\S+( \S+)?\.?$",
+    r"^\W*(?:this (?:page|section|guide|document|chapter|article|topic|glossary|example|tutorial)"
+    r"|(?:the following|below)\b|(?:for|to learn|learn|read) (?:more|further|additional)\b|see (?:also|the)\b|refer to)"
+    r"|\bsee (?:the )?\S+( \S+)?\.?$",
     re.IGNORECASE,
 )
 _HEADING_WORDS = 12

@@ -21,7 +21,10 @@ _MONTHS = "January|February|March|April|May|June|July|August|September|October|N
 _COUNTS = "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozens?|hundreds?|thousands?|millions?|billions?"
 
 _QUESTIONS = (
-    (Wanted.AMOUNT, r"\bhow (?:many|much|long|far|tall|old|big|often|large|high|deep|fast)\b|\bwhat (?:number|percent)"),
+    (
+        Wanted.AMOUNT,
+        r"\bhow (?:many|much|long|far|tall|old|big|often|large|high|deep|fast)\b|\bwhat (?:number|percent)",
+    ),
     (Wanted.TIME, r"\bwhen\b|\b(?:what|which) (?:year|date|day|month|century|time)\b"),
     (Wanted.PERSON, r"\bwho(?:m|se)?\b"),
     (Wanted.PLACE, r"\bwhere\b|\b(?:what|which) (?:city|country|state|place|region|continent)\b"),
@@ -40,8 +43,8 @@ _EVIDENCE = {
     r"|in order to|so that|as a result|leads? to|led to|owing to|to (?:avoid|ensure|prevent))\b",
     Wanted.MEANS: r"\b(?:by \w+ing|using|uses?|through|via|run|set|add|install|configure|click|select|must|can|then"
     r"|first|steps?)\b",
-    Wanted.DEFINITION: r"\b(?:is|are|was|were) (?:an?|the|one|any|used|where|when|how)\b|\b(?:means|refers? to|defined as"
-    r"|represents?|denotes?|consists? of)\b",
+    Wanted.DEFINITION: r"\b(?:is|are|was|were) (?:an?|the|one|any|used|where|when|how)\b"
+    r"|\b(?:means|refers? to|defined as|represents?|denotes?|consists? of)\b",
 }
 _ASKING = r"^\W*(?:what(?:'s|’s)?|define|meaning of|is|are|was|were|does|do|mean|the|an?|\s)+\b"
 _SUBJECT = re.compile(_ASKING, re.IGNORECASE)

@@ -1,6 +1,6 @@
 """Answers by quotation: no language model, nothing said that the documents do not say."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from heapq import nlargest
 
@@ -44,7 +44,7 @@ class ExtractiveAnswerer:
         self._embed = embed
         self._calibration = calibration or Calibration.shipped()
 
-    async def answer(self, question: Question, passages: Sequence[Passage]) -> AsyncIterator[AnswerEvent]:
+    async def answer(self, question: Question, passages: Sequence[Passage]) -> AsyncGenerator[AnswerEvent, None]:
         """See `Answerer`."""
         blank = Answer(text="", model=self.name)
         if not passages:
@@ -52,7 +52,7 @@ class ExtractiveAnswerer:
                 yield event
             return
         found = candidates(passages)
-        evidence, scores = await self._weigh(question.text, found)
+        evidence, scores = await rank(question.text, found, self._embed, self._settings.embedded_sentences)
         confidence = self._calibration.confidence(Signals.of(passages, evidence))
         picks = choose(found, scores, self._settings.max_sentences)
         if confidence < self._settings.abstain_below or not picks:
@@ -62,19 +62,24 @@ class ExtractiveAnswerer:
             return
         for event in _quoted(picks, self.name, confidence):
             yield event
-'''
 
-    async def _weigh(self, question: str, found: Sequence[Candidate]) -> tuple[list[Evidence], list[float]]:
-        """The evidence for each candidate, and its score. What the words alone rank too low is not embedded: score 0."""
-        evidence = weigh(question, found)
-        scores = [likelihood(each) for each in evidence]
-        best = nlargest(self._settings.embedded_sentences, range(len(found)), key=scores.__getitem__)
-        if self._embed is None or not best:
-            return evidence, scores
-        vectors = await self._embed([question, *(found[at].text for at in best)])
-        similarity = dict(zip(best, (vectors[1:] @ vectors[0]).tolist(), strict=True))
-        evidence = [replace(each, similarity=similarity.get(at)) for at, each in enumerate(evidence)]
-        return evidence, [likelihood(each) if at in similarity else 0.0 for at, each in enumerate(evidence)]
+
+async def rank(
+    question: str, found: Sequence[Candidate], embed: Embed | None, limit: int
+) -> tuple[list[Evidence], list[float]]:
+    """The evidence for each candidate and its score, 0..1.
+
+    With `embed`, the `limit` candidates that words alone rank best are compared by meaning, and the others score 0.
+    """
+    evidence = weigh(question, found)
+    scores = [likelihood(each) for each in evidence]
+    best = nlargest(limit, range(len(found)), key=scores.__getitem__)
+    if embed is None or not best:
+        return evidence, scores
+    vectors = await embed([question, *(found[at].text for at in best)])
+    similarity = dict(zip(best, (vectors[1:] @ vectors[0]).tolist(), strict=True))
+    evidence = [replace(each, similarity=similarity.get(at)) for at, each in enumerate(evidence)]
+    return evidence, [likelihood(each) if at in similarity else 0.0 for at, each in enumerate(evidence)]
 
 
 def _quoted(picks: Sequence[Pick], model: str, confidence: float) -> Iterator[AnswerEvent]:
@@ -95,7 +100,7 @@ def _quoted(picks: Sequence[Pick], model: str, confidence: float) -> Iterator[An
 
 
 def _readable(pick: Pick) -> str:
-    """The quoted sentences with their line wraps undone: list items, rows and lines of code stay on lines of their own."""
+    """The quoted sentences with line wraps undone; list items, rows and lines of code keep their lines."""
     chunk = pick.parts[0].passage.hit.chunk.text
     lines = [" ".join(chunk[part.outer_start : part.end].split()) for part in pick.parts[1:]]
     return "\n".join([" ".join(pick.parts[0].text.split()), *lines])

@@ -1,6 +1,6 @@
 """What an answer is made of, and the contract of whatever makes one."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -98,7 +98,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `confidence` is in 0..1. `incomplete` names why it stopped early (`max_output_tokens`)."""
+    """A whole answer. `confidence` is in 0..1. `incomplete` names why it stopped early (`max_output_tokens`).
+
+    `fallback` is None, or says why another answerer than the wanted one made it.
+    """
 
     text: str
     model: str
@@ -111,6 +114,7 @@ class Answer:
     incomplete: str | None = None
     prompt_version: str | None = None
     dropped_markers: int = 0
+    fallback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,5 +150,5 @@ class Answerer(Protocol):
 
     name: str
 
-    def answer(self, question: Question, passages: Sequence[Passage]) -> AsyncIterator[AnswerEvent]:
+    def answer(self, question: Question, passages: Sequence[Passage]) -> AsyncGenerator[AnswerEvent, None]:
         """Stream the answer to `question` from `passages` alone, best passage first."""

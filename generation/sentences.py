@@ -21,20 +21,25 @@ _STOP = re.compile(
 _WORD_BEFORE = re.compile(r"[^\s(\[“\"']*$")
 _WORD_AFTER = re.compile(r"\s+[(\[“‘\"'`«]*\s?([^\s,.;:!?]+)")
 
-_NEVER_LAST = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_NEVER_LAST = _words(
     "mr mrs ms dr prof rev hon gen col capt lt sgt maj adm gov sen rep pres st mt ft messrs mme mlle sra srta dra "
-    "e.g i.e eg ie cf vs v viz fig figs eq eqs ch chap ed eds tr approx ca resp incl bzw nr abb z.b d.h u.a".split()
+    "e.g i.e eg ie cf vs v viz fig figs eq eqs ch chap ed eds tr approx ca resp incl bzw nr abb z.b d.h u.a"
 )
-_SELDOM_LAST = frozenset(
-    "inc ltd co corp llc jr sr etc al dept univ est assn bros lit vol sec pp pt dist ave blvd rd "
-    "jan feb mar apr jun jul aug sep sept oct nov dec".split()
+_SELDOM_LAST = _words(
+    "inc ltd co corp llc jr sr etc al dept univ est assn bros lit vol sec pp pt dist ave blvd rd jan feb mar apr "
+    "jun jul aug sep sept oct nov dec"
 )
-_BEFORE_NUMBERS = frozenset("no nos p art para".split())
-_STARTERS = frozenset(
-    "a after all although an and another as at because before both but by despite during each every for from he her "
-    "here his how however i if in instead it its many more most no on once one other our over several she since so "
-    "some such that the their then there these they this those though through to today under until we what when where "
-    "which while who why with you your".split()
+_BEFORE_NUMBERS = _words("no nos p art para")
+_STARTERS = _words(
+    "a after all although an and another as at because before both but by despite during each every for from he "
+    "her here his how however i if in instead it its many more most no on once one other our over several she "
+    "since so some such that the their then there these they this those though through to today under until we "
+    "what when where which while who why with you your"
 )
 _WRAPPED_LINE = 40  # columns: a shorter line that is followed by a capital was broken on purpose
 

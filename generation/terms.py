@@ -1,4 +1,4 @@
-"""Words as they are compared: the same on both sides, in any script, cheap enough to run on every candidate sentence."""
+"""Words as they are compared: the same way on both sides, in any script, cheap enough for every candidate sentence."""
 
 import math
 import re
@@ -10,11 +10,16 @@ _WORD = re.compile(r"[^\s!-/:-@\[-`{-~\u00a0-\u00bf\u00d7\u2000-\u206f\u3000-\u3
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
 _STEM = 6  # letters: enough to tell words apart, few enough to join produce, producing and production
 
-_STOP_WORDS = frozenset(
-    "a about an and any are as at be been being but by can could did do does for from get had has have he her his how "
-    "i if in into is it its many me much my name of on one or our she should so some tell than that the their them "
-    "then there these they this those to us use used was we were what when where which who whom whose why will with "
-    "would you your s t".split()
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_STOP_WORDS = _words(
+    "a about an and any are as at be been being but by can could did do does for from get had has have he her his "
+    "how i if in into is it its many me much my name of on one or our she should so some tell than that the their "
+    "them then there these they this those to us use used was we were what when where which who whom whose why "
+    "will with would you your s t"
 )
 
 

@@ -17,8 +17,13 @@ class Tokenizer(Protocol):
 class Embedder(Protocol):
     """One embedding model, loaded. Calls block and are safe from any thread."""
 
-    spec: EmbeddingSpec
-    tokenizer: Tokenizer
+    @property
+    def spec(self) -> EmbeddingSpec:
+        """What the model is."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """How it counts text."""
 
     def embed_documents(self, texts: Sequence[str]) -> Vector:
         """Shape (len(texts), dimension), rows of length 1, in the order of `texts`."""

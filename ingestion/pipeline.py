@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from indexes.embedders.models import Models
-
 from indexes import ids
 from indexes.blobs import Blobs, local_path
 from indexes.catalog import revisions, versions, work
@@ -24,11 +22,13 @@ from indexes.catalog.database import Database
 from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
 from indexes.catalog.versions import Version
 from indexes.catalog.work import Lease
+from indexes.embedders.models import Models
 from indexes.errors import CitewellError, DocumentError, LeaseLost, Unavailable
 from indexes.index import Engine, Index
 from indexes.lexical import Analyser
 from indexes.manifest import Chunking
 from indexes.model import Attributes, CanonicalText, Chunk, Point, Span
+from ingestion.chunk import fit
 from ingestion.erase import Eraser, file_key, text_key
 from ingestion.parse.artefact import dumps, loads
 from ingestion.settings import WorkerSettings
@@ -42,8 +42,8 @@ class Parser(Protocol):
     async def parse(self, path: Path, filename: str) -> CanonicalText:
         """The canonical text. Raises DocumentError."""
 
-    async def chunk(self, text: CanonicalText, chunking: Chunking, tokenizer: Path) -> list[Span]:
-        """The spans of the chunks; `tokenizer` is the file of the embedding model's tokenizer."""
+    async def chunk(self, text: CanonicalText, chunking: Chunking, model: Path | None) -> list[Span]:
+        """The spans of the chunks, measured by the tokenizer in the folder `model`; None measures in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,8 @@ class Pipeline:
         spec = version.manifest.embedding
         chunking = version.manifest.chunking
         if revision.max_tokens is not None:
-            chunking = Chunking(min(revision.max_tokens, spec.max_tokens), revision.overlap_tokens or 0)
-        spans = await self.parser.chunk(text, chunking, self.models.tokenizer_file(spec))
+            chunking = fit(Chunking(revision.max_tokens, revision.overlap_tokens or 0), spec.max_tokens)
+        spans = await self.parser.chunk(text, chunking, await self.models.folder(spec))
         chunks = [
             Chunk(
                 id=ids.chunk_id(revision.id, version.manifest.chunker, span.ordinal),

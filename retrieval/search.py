@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from indexes.embedders.models import Models
-
 from indexes.catalog import visibility
 from indexes.catalog.database import Database
 from indexes.catalog.visibility import View, Visible
+from indexes.embedders.models import Models
 from indexes.errors import NotFound, Unavailable
 from indexes.filters import Filter, matches
 from indexes.index import Engine, Index
@@ -81,7 +80,7 @@ class Searcher:
         except NotFound:
             return {}  # nothing was ever written to this version
         dense_weight, lexical_weight = self._weights(query)
-        vectors = await self._vectors(view, query) if dense_weight else []
+        vectors: Sequence[Vector] = list(await self._vectors(view, query)) if dense_weight else []
         analyser = _analyser(view.version.manifest.lexical)
         terms = [analyser.query(text) for text in query.queries] if lexical_weight else []
         limit = max(self._settings.candidates, query.limit * 2)
@@ -104,7 +103,7 @@ class Searcher:
 
 def _find(
     index: Index,
-    vectors: Vector | list[Vector],
+    vectors: Sequence[Vector],
     terms: list[SparseVector],
     limit: int,
     where: Filter | None,

@@ -1,10 +1,17 @@
 """What many tests share: a catalog on each database that is supported."""
 
+import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
+import httpx
 import pytest
+from openai import OpenAI
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -51,3 +58,73 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     await schema.upgrade(opened)
     yield opened
     await opened.close()
+
+
+class Service:
+    """`citewell serve` as a process of its own, on a home that outlives it."""
+
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.home = home
+        self.environment = dict(environment or {})
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def key(self) -> str:
+        """The admin key of the first start."""
+        return (self.home / "admin.key").read_text().strip()
+
+    def start(self, timeout_s: float = 60) -> None:
+        """Start, and wait until it is ready."""
+        command = [sys.executable, "-m", "api.cli.main", "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        environment = {**os.environ, "CITEWELL_HOME": str(self.home), **self.environment}
+        log = (self.home.parent / f"{self.home.name}.log").open("ab")
+        self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        log.close()
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                    return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError(f"the service did not start:\n{self.log()[-4000:]}")
+
+    def kill(self) -> None:
+        """SIGKILL to the one process, as a crash would; its children must end by themselves."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(timeout=30)
+
+    def log(self) -> str:
+        """What it wrote so far."""
+        return (self.home.parent / f"{self.home.name}.log").read_text(errors="replace")
+
+    def openai(self) -> OpenAI:
+        """The official client, as an app would make it."""
+        return OpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0)
+
+
+@pytest.fixture(scope="session")
+def handbook() -> Path:
+    """A folder of small documents of several formats, written for these tests."""
+    return Path(__file__).parent / "data" / "handbook"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A running service with the default embedding model."""
+    running = Service(tmp_path_factory.mktemp("service") / "home")
+    running.start()
+    yield running
+    running.stop()

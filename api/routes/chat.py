@@ -23,7 +23,7 @@ async def create_chat_completion(state: StateDep, caller: Reader, request: ChatC
     draft = ChatDraft(
         id=new_id(Kind.COMPLETION),
         created=int(time.time()),
-        model=request.model or state.answering.default,
+        model=request.model or where.answerer,
         trace_id=record.id,
     )
     events = asking.begin(state, where, question, record)

@@ -46,7 +46,7 @@ async def create_response(
         search_id=new_id(Kind.SEARCH_CALL),
         message_id=new_id(Kind.MESSAGE),
         created_at=int(time.time()),
-        model=request.model or state.answering.default,
+        model=request.model or where.answerer,
         request=request,
         trace_id=record.id,
     )

@@ -15,6 +15,7 @@ from api.wire.vector_stores import VectorStore, VectorStoreCreate, VectorStoreDe
 from indexes.catalog import stores, tables
 from indexes.catalog.pages import Cursor
 from indexes.filters import Filter
+from ingestion.defaults import default_manifest
 from ingestion.intake import NewStore, Wanted
 from retrieval import search
 
@@ -31,7 +32,7 @@ async def create_vector_store(
         description=request.description,
         meta=request.metadata or {},
         expires_after_days=request.expires_after.days if request.expires_after else None,
-        manifest=state.models.default_manifest(),
+        manifest=await default_manifest(state.models),
     )
     chunking = to_chunking(request.chunking_strategy)
     wanted = [Wanted(file_id, None, {}, chunking) for file_id in request.file_ids or ()]

@@ -10,13 +10,11 @@ from api.wire.vector_store_files import DocumentProblem, FileStatus, Stage
 
 
 class DocumentsQuery(PageQuery):
-    """Which documents of a store to list; `after` and `before` take keys."""
+    """Which documents of a store to list."""
 
     key: DocumentKey | None = Field(None, description="Only the document of this key.")
     status: FileStatus | None = Field(None, description="Only documents in this state.")
     stage: Stage | None = Field(None, description="Only documents in this stage.")
-    after: DocumentKey | None = Field(None, description="Return what follows this key.")
-    before: DocumentKey | None = Field(None, description="Return what comes right before this key.")
 
 
 class SupersededRevision(ReplyModel):
@@ -31,14 +29,15 @@ class SupersededRevision(ReplyModel):
 class Document(Listed):
     """What a store holds, or is about to hold, under one key."""
 
-    id: str = Field(description="The key again: what `after` takes.")
+    id: str = Field(description="Id of the newest revision, `rev_…`: what `after` takes.")
     object: Literal["vector_store.document"] = "vector_store.document"
     vector_store_id: str = Field(description="The store.")
     key: str = Field(description="Path-like name of the document in the store.")
     file_id: str = Field(description="The newest file under the key.")
+    current_file_id: str | None = Field(None, description="The file that searches see now; null if none is completed.")
     sha256: str = Field(description="SHA-256 of its bytes, in hexadecimal.")
     status: FileStatus = Field(description="How far the work on it is.")
-    stage: Stage = Field(description="What is being done now.")
+    stage: Stage = Field(description="The last stage that is done.")
     chunks_done: int = Field(0, description="Chunks embedded so far.")
     chunks_total: int | None = Field(None, description="Chunks in all; null until the text is cut.")
     attempts: int = Field(0, description="How often work on it has begun.")

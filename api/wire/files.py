@@ -30,7 +30,7 @@ class FileObject(Listed):
         "processed", description="Always `processed`: work on a file is reported where it is attached to a store."
     )
     status_details: str | None = Field(None, description="Always null; see `error` of the vector store file.")
-    expires_at: int | None = Field(None, description="Always null: files stay until they are deleted.")
+    expires_at: int | None = Field(None, description="When it is deleted by itself, Unix seconds; null: never.")
     sha256: str = Field(description="SHA-256 of the bytes, in hexadecimal.")
 
 

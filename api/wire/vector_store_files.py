@@ -9,7 +9,7 @@ from api.wire.chunking import ChunkingStrategyIn, ChunkingStrategyOut
 from api.wire.pages import PageQuery
 
 FileStatus = Literal["in_progress", "completed", "cancelled", "failed"]
-Stage = Literal["waiting", "parsing", "chunking", "embedding", "writing", "checking", "done"]
+Stage = Literal["received", "parsed", "chunked", "embedded", "indexed", "verified"]
 
 
 class StoreFilesQuery(PageQuery):
@@ -79,7 +79,7 @@ class VectorStoreFile(Listed):
     attributes: AttributesOut = Field(description="What searches can filter by.")
     chunking_strategy: ChunkingStrategyOut = Field(description="How it is cut.")
     key: str = Field(description="Path-like name of the document in the store.")
-    stage: Stage = Field(description="What is being done now.")
+    stage: Stage = Field(description="The last stage that is done.")
     chunks_done: int = Field(0, description="Chunks embedded so far.")
     chunks_total: int | None = Field(None, description="Chunks in all; null until the text is cut.")
     attempts: int = Field(0, description="How often work on it has begun.")

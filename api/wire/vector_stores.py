@@ -4,17 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from api.wire.base import STORABLE, Id, Listed, Metadata, Name, Refused, ReplyModel, RequestModel
+from api.wire.base import STORABLE, Id, Listed, Metadata, Name, ReplyModel, RequestModel
 from api.wire.chunking import ChunkingStrategyIn
-
-_NO_EXPIRY = Refused("Stores do not expire: delete the store when it is no longer needed.")
 
 
 class ExpiresAfter(RequestModel):
-    """OpenAI's expiry policy, which is not supported."""
+    """When a store that nobody uses is deleted."""
 
     anchor: Literal["last_active_at"]
-    days: int
+    days: int = Field(ge=1, le=365, description="Days after the store was last written to or asked.")
 
 
 class VectorStoreCreate(RequestModel):
@@ -31,7 +29,7 @@ class VectorStoreCreate(RequestModel):
         None, description="How the files in `file_ids` are cut. Left out: as the store's index version says."
     )
     metadata: Metadata | None = None
-    expires_after: Annotated[ExpiresAfter | None, _NO_EXPIRY] = None
+    expires_after: ExpiresAfter | None = Field(None, description="Left out: the store stays until it is deleted.")
 
 
 class VectorStoreUpdate(RequestModel):
@@ -39,7 +37,7 @@ class VectorStoreUpdate(RequestModel):
 
     name: Name | None = Field(None, description="The new name.")
     metadata: Metadata | None = None
-    expires_after: Annotated[ExpiresAfter | None, _NO_EXPIRY] = None
+    expires_after: ExpiresAfter | None = Field(None, description="Left out: the store stays until it is deleted.")
 
 
 class FileCounts(ReplyModel):
@@ -67,8 +65,8 @@ class VectorStore(Listed):
     file_counts: FileCounts = Field(description="Its files by state.")
     metadata: Metadata = Field(description="The app's own pairs.")
     last_active_at: int | None = Field(None, description="When it was last written or searched, Unix seconds.")
-    expires_after: None = Field(None, description="Always null: stores do not expire.")
-    expires_at: int | None = Field(None, description="Always null: stores do not expire.")
+    expires_after: ExpiresAfter | None = Field(None, description="Its expiry policy, if it has one.")
+    expires_at: int | None = Field(None, description="When it expires if nobody uses it, Unix seconds.")
     live_index_version: str | None = Field(None, description="Id of the index version that answers, `ixv_…`.")
 
 

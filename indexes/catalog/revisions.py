@@ -129,7 +129,7 @@ async def newest_by_key(
     for column, wanted in ((Revision.key, key), (Revision.state, state), (Revision.stage, stage)):
         if wanted is not None:
             query = query.where(column == wanted)
-    return await page(session, query, Revision.seq, Revision.id, cursor)
+    return await page(session, query, Revision.seq, Revision.key, cursor)
 
 
 async def of_keys(session: AsyncSession, store_id: str, keys: Sequence[str]) -> list[Revision]:

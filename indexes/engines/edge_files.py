@@ -44,8 +44,7 @@ class EdgeFiles:
         self._root = root
         try:
             root.mkdir(parents=True, exist_ok=True)
-            self._lock = (root / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = _lock(root / "lock")
         except BlockingIOError as error:
             raise SettingsError(
                 f"Another process owns the vectors in {root}. Stop it, give this one a directory of its own, "
@@ -81,7 +80,7 @@ class EdgeFiles:
 
     def close(self) -> None:
         """Let another process own the directory."""
-        self._lock.close()
+        os.close(self._lock)
 
 
 def read_current(folder: Path) -> Current:
@@ -109,6 +108,15 @@ def erase(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def sync_log(shard: Path) -> None:
+    """Make everything applied to an open shard durable: it replays its write-ahead log when it is opened."""
+    log = shard / "wal"
+    for file in log.iterdir():
+        with suppress(FileNotFoundError):  # a file for later, made by the shard under a passing name
+            sync(file)
+    sync(log)
+
+
 def sync(path: Path) -> None:
     """Push a file or the entries of a directory to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -116,6 +124,17 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _lock(path: Path) -> int:
+    """The descriptor that holds the lock until it is closed. Raises BlockingIOError if another process has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:

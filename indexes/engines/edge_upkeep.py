@@ -9,11 +9,11 @@ from pathlib import Path
 
 from indexes.engines import optimise_shard
 from indexes.engines.edge_version import EdgeVersion
-from indexes.errors import CitewellError, Unavailable
+from indexes.errors import CitewellError, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
 
-_PAUSE_S = 30.0  # before trying again a version that was written to too fast
+_PAUSE_S = 30.0  # before trying again what failed, or was written to too fast
 
 
 class EdgeUpkeep:
@@ -37,21 +37,27 @@ class EdgeUpkeep:
         """Stop; a version being optimised stays as it was."""
         self._closing.set()
         self._due.put(None)
-        if self._child is not None:
-            self._child.terminate()
+        if child := self._child:
+            child.terminate()
         self._thread.join()
 
     def _run(self) -> None:
         while (version := self._due.get()) is not None:
-            try:
-                done = version.optimise(self._build)
-            except (CitewellError, OSError) as error:
-                done = True
-                if not self._closing.is_set():
-                    log.warning("index version %s was not optimised: %s", version.folder.name, error)
+            done = self._optimise(version)
             self._waiting.discard(version)
             if not done and not self._closing.wait(_PAUSE_S):
                 self.submit(version)
+
+    def _optimise(self, version: EdgeVersion) -> bool:
+        """Whether there is nothing to try again."""
+        try:
+            return version.optimise(self._build)
+        except NotFound:
+            return True  # dropped in the meantime
+        except (CitewellError, OSError) as error:
+            if not self._closing.is_set():
+                log.warning("index version %s was not optimised, trying again: %s", version.folder.name, error)
+            return False
 
     def _build(self, shard: Path, number_fields: list[str]) -> None:
         # -P: the program's own folder holds a qdrant_edge.py and must not come first on the path.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.engines.checks import require_dimension, require_manifest, unknown_version
-from indexes.engines.points import ranked
+from indexes.engines.points import point_id, ranked
 from indexes.filters import Filter, matches
 from indexes.manifest import Manifest
 from indexes.model import Attributes, Match, Point, SparseVector, Vector
@@ -64,6 +64,7 @@ class ExactIndex:
 
     def upsert(self, points: Sequence[Point]) -> None:
         for point in points:
+            point_id(point.chunk_id)  # refuses what the other engines would refuse
             require_dimension(point.vector, self._dimension)
         with self._writing:
             self._store({**self._points, **{point.chunk_id: point for point in points}})

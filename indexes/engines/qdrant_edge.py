@@ -20,6 +20,7 @@ from qdrant_edge import (
     HnswIndexConfig,
     IdfParams,
     MatchAny,
+    Memory,
     Modifier,
     PayloadSchemaType,
     Query,
@@ -96,16 +97,14 @@ class QdrantEdgeIndex:
         self._write(Write(operations, len(points), fields))
 
     def delete(self, revision_id: str) -> None:
-        where = _of_revision(revision_id)
-        with self.version.reading() as shard:
-            stored = shard.count(CountRequest(filter=where))
-        self._write(Write([UpdateOperation.delete_points_by_filter(where)], stored))
+        operation = UpdateOperation.delete_points_by_filter(_of_revision(revision_id))
+        self._write(Write([operation], self._count(revision_id)))
 
     def set_attributes(self, revision_id: str, attributes: Attributes) -> None:
         operation = UpdateOperation.overwrite_payload_by_filter(
             _of_revision(revision_id), payload(revision_id, attributes)
         )
-        self._write(Write([operation], 0, frozenset(number_fields(attributes))))
+        self._write(Write([operation], self._count(revision_id), frozenset(number_fields(attributes))))
 
     def dense(self, vector: Vector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()) -> list[Match]:
         require_dimension(vector, self._dimension)
@@ -134,6 +133,10 @@ class QdrantEdgeIndex:
                 found.update(chunk_id(record.id) for record in records)
                 if offset is None:
                     return found
+
+    def _count(self, revision_id: str) -> int:
+        with self.version.reading() as shard:
+            return shard.count(CountRequest(filter=_of_revision(revision_id)))
 
     def _search(
         self, query: Query, params: SearchParams | None, limit: int, where: Filter | None, hidden: Sequence[str]
@@ -218,7 +221,10 @@ class QdrantEdgeEngine:
 
     def _config(self, manifest: Manifest) -> EdgeConfig:
         return EdgeConfig(
-            vectors={DENSE: EdgeVectorParams(size=manifest.embedding.dimension, distance=Distance.Cosine)},
+            vectors={
+                # Not read ahead: a shard allots 32 MB at once, which would be memory for every small store.
+                DENSE: EdgeVectorParams(size=manifest.embedding.dimension, distance=Distance.Cosine, memory=Memory.Cold)
+            },
             sparse_vectors={LEXICAL: EdgeSparseVectorParams(modifier=Modifier.Idf)},
             hnsw_config=HnswIndexConfig(
                 m=manifest.ann.m,

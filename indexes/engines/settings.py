@@ -20,12 +20,12 @@ class QdrantEdgeEngineSettings(Section):
     kind: Literal["qdrant_edge"] = "qdrant_edge"
     root: Path | None = Field(None, description="Directory of the vectors. Empty: `vectors` under the home directory.")
     open_shards: int = Field(
-        128,
+        64,
         ge=1,
         le=4096,
-        description="Index versions kept open at once. Each costs about 0.3 MB when empty, one file descriptor and a "
-        "few threads; the one used longest ago is closed and opened again when it is asked for (3 ms when empty, "
-        "about 15 ms per 1000 chunks).",
+        description="Index versions kept open at once. Each costs about 10 MB of page cache when empty, one file "
+        "descriptor and `search_threads` threads; the one used longest ago is closed, and opened again when it is "
+        "asked for (about 20 ms when empty, 20 ms more per 1000 chunks).",
     )
     search_threads: int = Field(2, ge=1, le=64, description="Threads that search the segments of one index version.")
     optimise_after: int = Field(

@@ -71,7 +71,7 @@ def parse(path: Path, filename: str, limits: Limits | None = None) -> CanonicalT
         raise
     except Exception as error:  # Parsers of foreign formats raise anything at all on broken input.
         raise DocumentError(
-            "This file is damaged or not what its name says: it cannot be read. Open it, save it again and upload that.",
+            "This file is damaged, or not what its name says. Open it, save it again and upload that.",
             code="invalid_file",
         ) from error
 

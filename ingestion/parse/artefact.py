@@ -29,7 +29,11 @@ def dumps(canonical: CanonicalText) -> bytes:
 
 def loads(data: bytes) -> CanonicalText:
     """The canonical text that `dumps` wrote as `data`."""
-    fields: dict[str, Any] = orjson.loads(data)
+    return restore(orjson.loads(data))
+
+
+def restore(fields: dict[str, Any]) -> CanonicalText:
+    """The canonical text that `fields`, already read from JSON, stand for."""
     sections = [tuple(section) for section in fields["sections"]]
     return CanonicalText(
         text=fields["text"],

@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
 
 from indexes.errors import DocumentError
 from indexes.model import Block, BlockKind, CanonicalText
@@ -63,11 +62,11 @@ class _Writer:
 
     def add(self, piece: Piece) -> None:
         text = normalise(piece.text, piece.kind)
-        if not text.strip():
-            return
         if piece.kind is BlockKind.HEADING:
             text = text.replace("\n", " ")
             self._enter(piece.level, text)
+        if not text.strip():
+            return
         self._append(self._separator(piece.kind))
         start = self._length
         self._append(text)
@@ -78,7 +77,8 @@ class _Writer:
         self.first_heading = self.first_heading or text
         while self._open and self._open[-1][0] >= level:
             self._open.pop()
-        self._open.append((level, text[:MAX_SECTION_CHARS]))
+        if text:
+            self._open.append((level, text[:MAX_SECTION_CHARS]))
 
     def _separator(self, kind: BlockKind) -> str:
         if not self.blocks:
@@ -95,8 +95,3 @@ class _Writer:
                 "Split it into smaller files and upload those.",
                 code="too_large",
             )
-
-
-def joined(pieces: Iterable[Piece]) -> str:
-    """The text of `pieces` as one paragraph: for a table cell that holds paragraphs."""
-    return " ".join(piece.text for piece in pieces)

@@ -97,7 +97,10 @@ def _refusal(archive: zipfile.ZipFile, names: set[str]) -> DocumentError:
     if iwork and _is_locked_iwork(archive, names):
         return encrypted("document")
     if iwork:
-        return DocumentError("Pages, Numbers and Keynote files cannot be read. Export it as PDF or Office.", code="unsupported_file")
+        return DocumentError(
+            "Pages, Numbers and Keynote files cannot be read. Export it as PDF and upload that.",
+            code="unsupported_file",
+        )
     return DocumentError("This is an archive. Unpack it and upload the documents inside.", code="unsupported_file")
 
 

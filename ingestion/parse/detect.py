@@ -54,12 +54,31 @@ _BY_NAME = {
     **dict.fromkeys((".xml", ".nxml"), Format.XML),
 }
 # Plain text under one of these names is a broken or mislabelled file, not a document.
-_BINARY_NAMES = frozenset(".pdf .docx .pptx .xlsx .odt .ods .odp .epub .zip .jpg .jpeg .png .heic .msg .ppt".split())
+_BINARY_NAMES = frozenset(
+    [
+        ".pdf",
+        ".docx",
+        ".pptx",
+        ".xlsx",
+        ".odt",
+        ".ods",
+        ".odp",
+        ".epub",
+        ".zip",
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".heic",
+        ".msg",
+        ".ppt",
+    ]
+)
 
-_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"BM")
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _ARCHIVES = (b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b", b"Rar!\x1a\x07", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 _XML_START = re.compile(r"\s*<\?xml\b", re.IGNORECASE)
-_HTML_START = re.compile(r"\s*(<!--.*?-->\s*)*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.I | re.S)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_HTML_START = re.compile(r"\s*(<\?xml[^>]*>\s*)?<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _MBOX_START = re.compile(r"From \S+ .*\d{4}\r?\n[!-9;-~]+:")
 _HEADER = re.compile(r"[!-9;-~]+:[ \t]?[^\r\n]*\r?\n([ \t][^\r\n]*\r?\n)*")
 _MAIL_HEADERS = frozenset(("from", "to", "subject", "date", "message-id", "received", "return-path", "mime-version"))
@@ -74,48 +93,51 @@ def detect(path: Path, filename: str, limits: Limits) -> Format:
         head = file.read(HEAD_BYTES)
     if not head.strip(b"\0 \t\r\n"):
         raise DocumentError("This file is empty. Upload a version that has content.", code="empty_file")
-    if b"%PDF-" in head[:1024]:
+    if head.lstrip().startswith(b"%PDF-") or (b"%PDF-" in head[:1024] and b" obj" in head):
         return Format.PDF
-    if head.startswith(b"PK\x03\x04"):
-        return Format(container.kind(path, limits))
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _known(container.kind(path, limits))
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
-        return _of_ole(path)
+        from ingestion.parse import ole
+
+        return _known(ole.kind(path))
     if head.startswith(b"{\\rtf"):
         return Format.RTF
     _refuse_binary(head)
     return _of_text(decode(head), PurePath(filename).suffix.lower())
 
 
-def _of_ole(path: Path) -> Format:
-    from ingestion.parse import ole
+def _known(media_type: str) -> Format:
+    try:
+        return Format(media_type)
+    except ValueError as error:
+        raise _unsupported() from error
 
-    return Format(ole.kind(path))
+
+def _unsupported() -> DocumentError:
+    return DocumentError(
+        "This kind of file cannot be read. Save it as PDF, Word, PowerPoint, Excel, OpenDocument, HTML or text.",
+        code="unsupported_file",
+    )
 
 
 def _refuse_binary(head: bytes) -> None:
-    if head.startswith(_IMAGES) or head[:4] == b"RIFF" and head[8:12] == b"WEBP" or head[4:8] == b"ftyp":
+    """Name the common formats that hold no text, so that their owner learns more than that they are binary."""
+    bitmap = head.startswith(b"BM") and b"\0" in head
+    if bitmap or head.startswith(_IMAGES) or head[8:12] == b"WEBP" or head[4:8] == b"ftyp":
         raise DocumentError(
-            "This is an image or a video: it has no text to read. Run text recognition (OCR) on it and upload the result.",
+            "This is a picture or a video without a text layer. Run text recognition (OCR) and upload the result.",
             code="no_text_layer",
         )
     if head.startswith(_ARCHIVES) or head[257:262] == b"ustar":
-        raise DocumentError(
-            "This is an archive. Unpack it and upload the documents inside.", code="unsupported_file"
-        )
-    if head.startswith((b"ITSF", b"\x7fELF", b"MZ", b"SQLite format 3")):
-        raise DocumentError(UNSUPPORTED, code="unsupported_file")
-
-
-UNSUPPORTED = (
-    "This kind of file cannot be read. Save it as PDF, Word, PowerPoint, Excel, OpenDocument, HTML, Markdown or plain text."
-)
+        raise DocumentError("This is an archive. Unpack it and upload the documents inside.", code="unsupported_file")
 
 
 def _of_text(head: str, suffix: str) -> Format:
     if _unprintable(head) > len(head) // 50:
-        raise DocumentError(UNSUPPORTED, code="unsupported_file")
+        raise _unsupported()
     named = _BY_NAME.get(suffix)
-    if _HTML_START.match(head):
+    if _HTML_START.match(_COMMENT.sub("", head)):
         return Format.HTML
     if _XML_START.match(head):
         return Format.HTML if "<html" in head else Format.XML
@@ -127,14 +149,14 @@ def _of_text(head: str, suffix: str) -> Format:
         return Format.EML
     if suffix in _BINARY_NAMES:
         raise DocumentError(
-            f"The name ends in {suffix}, but the content is plain text: the file is damaged or misnamed. Export it again.",
+            f"The name ends in {suffix}, but the file holds plain text: it is damaged or misnamed. Export it again.",
             code="invalid_file",
         )
     return Format.TEXT
 
 
 def _unprintable(text: str) -> int:
-    return sum(1 for char in text if char == "\ufffd" or (char < " " and char not in "\t\n\r\f\v\x1b\x00"[:6]))
+    return sum(1 for char in text if char == "\ufffd" or (char < " " and char not in "\t\n\r\f\v\x1b"))
 
 
 def _is_mail(head: str) -> bool:

@@ -12,7 +12,11 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One stretch of text in reading order. `level` counts from 1 (outermost) and is meant for headings alone."""
+    """One stretch of text in reading order.
+
+    `level` is meant for headings alone and counts from 1, outermost. A heading without text ends the sections of its
+    level: a slide without a title does not belong under the title of the one before.
+    """
 
     text: str
     kind: BlockKind = BlockKind.PARAGRAPH
@@ -44,12 +48,16 @@ def heading(text: str, level: int, page: int | None = None) -> Piece:
 
 
 def table(rows: Iterable[Iterable[str]], page: int | None = None, box: Box | None = None) -> Piece:
-    """A table as text: one row a line, cells joined by ` | `; rows and columns that are empty throughout are left out."""
+    """A table as text: one row a line, cells joined by ` | `; rows and columns that are empty throughout are left out.
+
+    What has a single column is no table, but a paragraph of several lines.
+    """
     cells = [[" ".join(cell.split()) for cell in row] for row in rows]
     width = max(map(len, cells), default=0)
     used = [column for column in range(width) if any(column < len(row) and row[column] for row in cells)]
     lines = [[row[column] if column < len(row) else "" for column in used] for row in cells if any(row)]
-    return Piece("\n".join(" | ".join(line) for line in lines), BlockKind.TABLE, page=page, box=box)
+    kind = BlockKind.TABLE if len(used) > 1 else BlockKind.PARAGRAPH
+    return Piece("\n".join(" | ".join(line) for line in lines), kind, page=page, box=box)
 
 
 def attributes(**values: object) -> dict[str, AttributeValue]:

@@ -10,7 +10,9 @@ _MARKS = (  # The UTF-32 mark begins with that of UTF-16, so it is asked for fir
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
-_DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w-]+)|<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w-]+)""", re.I)
+_DECLARED = re.compile(
+    rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w-]+)|<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w-]+)""", re.IGNORECASE
+)
 GUESS_BYTES = 1 << 16
 
 
@@ -29,7 +31,7 @@ def decode(data: bytes) -> str:
 
 
 def decode_markup(data: bytes) -> str:
-    """As `decode`, but the encoding that HTML or XML declares comes before the guess (never before a byte order mark)."""
+    """As `decode`, but what HTML or XML declares comes first, unless there is a byte order mark."""
     if not data.startswith(tuple(mark for mark, _ in _MARKS)) and (declared := _DECLARED.search(data[:4096])):
         try:
             return data.decode((declared[1] or declared[2]).decode("ascii"))

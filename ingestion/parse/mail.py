@@ -1,9 +1,11 @@
 """Mail: single messages (.eml, .msg), web archives (.mht) and mailboxes (.mbox)."""
 
+import codecs
 import email
 import email.policy
 from collections.abc import Iterable, Iterator
 from email.message import EmailMessage, Message
+from functools import cache
 from pathlib import Path
 
 from indexes.errors import DocumentError
@@ -31,14 +33,16 @@ def parse_mbox(path: Path, limits: Limits) -> Draft:
     """The messages of a mailbox, one after the other."""
     import mailbox
 
-    box = mailbox.mbox(path, factory=lambda file: email.message_from_binary_file(file, policy=email.policy.default), create=False)  # type: ignore[arg-type,return-value]  # noqa: E501
-    return Draft([piece for message in box for piece in _message(message, 1, limits)])
+    box = mailbox.mbox(path, create=False)
+    messages = (email.message_from_bytes(box.get_bytes(key), policy=email.policy.default) for key in box.iterkeys())
+    return Draft([piece for message in messages for piece in _message(message, 1, limits)])
 
 
 def parse_msg(path: Path, limits: Limits) -> Draft:
     """As `parse_eml`, for a message that Outlook saved."""
     from oxmsg import Message as OutlookMessage
 
+    _know_windows_code_pages()
     message = OutlookMessage.load(str(path))
     headers = message.message_headers
     metadata = attributes(
@@ -54,6 +58,17 @@ def parse_msg(path: Path, limits: Limits) -> Draft:
     elif message.html_body:
         pieces += [piece.below(1) for piece in web.read(message.html_body).pieces]
     return Draft(pieces, message.subject, metadata)
+
+
+@cache
+def _know_windows_code_pages() -> None:
+    """Outlook calls code page 950 `windows-950`; Python knows it as `cp950`."""
+
+    def find(name: str) -> codecs.CodecInfo | None:
+        number = name.removeprefix("windows_")
+        return codecs.lookup(f"cp{number}") if number != name and number.isdigit() else None
+
+    codecs.register(find)
 
 
 def _message(message: Message, level: int, limits: Limits) -> Iterator[Piece]:
@@ -93,13 +108,16 @@ def _content(part: Message) -> str:
 
 def _inner(message: Message) -> Iterator[Message]:
     """The messages directly inside `message`."""
-    payload = message.get_payload()
-    for part in payload if isinstance(payload, list) else ():
+    for part in _parts(message):
         if part.get_content_type() == "message/rfc822":
-            inner = part.get_payload()
-            yield from inner if isinstance(inner, list) else ()
+            yield from _parts(part)
         elif part.is_multipart():
             yield from _inner(part)
+
+
+def _parts(message: Message) -> list[Message]:
+    payload = message.get_payload()
+    return [part for part in payload if isinstance(part, Message)] if isinstance(payload, list) else []
 
 
 def _card(fields: Iterable[tuple[str, object]]) -> Piece:
@@ -116,10 +134,10 @@ def _header(message: Message, name: str) -> str | None:
 
 
 def _metadata(message: Message) -> dict[str, AttributeValue]:
-    names = [part.get_filename() or "unnamed" for part in message.walk() if part.get_content_disposition() == "attachment"]
+    attached = (part for part in message.walk() if part.get_content_disposition() == "attachment")
     return attributes(
         author=_header(message, "From"),
         to=_header(message, "To"),
         created=_header(message, "Date"),
-        attachments=", ".join(names),
+        attachments=", ".join(part.get_filename() or "unnamed" for part in attached),
     )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from lxml import etree, html
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from indexes.model import BlockKind
+from indexes.model import AttributeValue, BlockKind
 from ingestion.parse.draft import Draft, Piece, attributes, heading, table
 from ingestion.parse.encoding import decode
 from ingestion.parse.limits import Limits
@@ -17,9 +18,10 @@ from ingestion.parse.limits import Limits
 _FRONT_MATTER = re.compile(r"\A\ufeff?(---|\+\+\+)[ \t]*\n(.*?\n)?\1[ \t]*(?:\n|\Z)", re.DOTALL)
 # Hugo's `{{< name >}}` and `{{% name %}}`, Jekyll's and Liquid's `{% name %}`: the tags go, what they enclose stays.
 _COMMENT = re.compile(r"\{\{([<%])\s*comment\s*[>%]\}\}.*?\{\{\1\s*/\s*comment\s*[>%]\}\}", re.DOTALL)
-_TAG = re.compile(r"\{\{[<%].*?[>%]\}\}|\{%.*?%\}", re.DOTALL)
+_TAG = re.compile(r"\{\{[<%][^{}]*[>%]\}\}|\{%[^{}]*%\}", re.DOTALL)
 _TAG_TITLE = re.compile(r"""\b(?:title|header|caption|text)\s*=\s*"([^"]+)\"|\{\{[<%]\s*tab\s+"?([^"%>=]+?)"?\s*[>%]""")
-_ANCHOR = re.compile(r"\s*\{#[^}]*\}\s*$")
+# `{#anchor}` and `{.class}` after what they belong to; GitHub's mark of a note.
+_ATTRIBUTES = re.compile(r"\s*\{[#.:][^{}\n]*\}\s*$|^\[![A-Z]+\]\s*", re.MULTILINE)
 
 
 def parse(path: Path, limits: Limits) -> Draft:
@@ -30,8 +32,9 @@ def parse(path: Path, limits: Limits) -> Draft:
     body = text[matter.end() :] if matter else text
     body = _TAG.sub(_tag_text, _COMMENT.sub("", body))
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(body)
-    title = stated.get("title")
-    return Draft(list(_pieces(tokens)), str(title) if title else None, _metadata(stated))
+    title = _words(stated.get("title"))
+    pieces = [heading(title, 1), *_pieces(tokens)] if title else list(_pieces(tokens))
+    return Draft(pieces, title, _metadata(stated))
 
 
 def _front_matter(fence: str, text: str) -> dict[str, Any]:
@@ -46,17 +49,25 @@ def _front_matter(fence: str, text: str) -> dict[str, Any]:
     return {str(key).lower(): value for key, value in stated.items()} if isinstance(stated, dict) else {}
 
 
-def _metadata(stated: dict[str, Any]) -> dict[str, Any]:
-    def listed(value: Any) -> Any:
-        return ", ".join(str(each.get("name", each) if isinstance(each, dict) else each) for each in value) if isinstance(value, list) else value  # noqa: E501
-
+def _metadata(stated: dict[str, Any]) -> dict[str, AttributeValue]:
     return attributes(
-        author=listed(stated.get("author") or stated.get("authors")),
-        description=stated.get("description"),
-        created=stated.get("date"),
-        keywords=listed(stated.get("keywords") or stated.get("tags")),
-        language=stated.get("lang") or stated.get("language"),
+        author=_words(stated.get("author") or stated.get("authors")),
+        description=_words(stated.get("description")),
+        created=_words(stated.get("date")),
+        keywords=_words(stated.get("keywords") or stated.get("tags")),
+        language=_words(stated.get("lang") or stated.get("language")),
     )
+
+
+def _words(value: object) -> str:
+    """A scalar, or a list of scalars, as text. Deeper values are left out: YAML folds a great deal into few bytes."""
+    match value:
+        case str() | int() | float() | date():
+            return str(value)
+        case list():
+            return ", ".join(str(each) for each in value[:50] if isinstance(each, str | int | float))
+        case _:
+            return ""
 
 
 def _tag_text(tag: re.Match[str]) -> str:
@@ -74,7 +85,7 @@ def _pieces(tokens: Sequence[Token]) -> Iterator[Piece]:
         at += 1
         match token.type:
             case "heading_open":
-                yield heading(_ANCHOR.sub("", _inline(tokens[at])), int(token.tag[1]))
+                yield heading(_inline(tokens[at]), int(token.tag[1]))
             case "list_item_open":
                 lists += 1
             case "list_item_close":
@@ -109,7 +120,9 @@ def _inline(token: Token) -> str:
     """The text that a reader sees: of links and pictures, their words."""
     parts = []
     for each in token.children or ():
-        if each.type in ("softbreak", "hardbreak"):
+        if each.type == "softbreak":
+            parts.append(" ")
+        elif each.type == "hardbreak":
             parts.append("\n")
         elif each.type == "image":
             parts.append(_inline(each))
@@ -117,7 +130,7 @@ def _inline(token: Token) -> str:
             parts.append(each.content)
         elif each.type == "html_inline" and each.content.lower().startswith("<br"):
             parts.append("\n")
-    return "".join(parts)
+    return _ATTRIBUTES.sub("", "".join(parts))
 
 
 def _stripped(markup: str) -> str:
@@ -127,4 +140,4 @@ def _stripped(markup: str) -> str:
     except etree.ParserError:
         return ""
     etree.strip_elements(root, "script", "style", etree.Comment, with_tail=False)
-    return root.text_content()
+    return str(root.text_content())

@@ -16,7 +16,10 @@ from ingestion.parse.markup import child, local, value
 
 # Sheets repeat their last empty cell and row up to the edge of the grid.
 MAX_REPEAT = 64
-_LEFT_OUT = frozenset("annotation tracked-changes note-citation notes forms object desc title bookmark-ref".split())
+_LEFT_OUT = frozenset(
+    ["annotation", "tracked-changes", "note-citation", "forms", "object", "desc", "title", "bookmark-ref"]
+)
+_STATED = {"title": "title", "subject": "subject", "creator": "author", "creation-date": "created", "date": "modified"}
 _PLAIN = {"tab": "\t", "line-break": "\n"}
 
 
@@ -43,8 +46,7 @@ def _stated(archive: zipfile.ZipFile) -> dict[str, str]:
     if "meta.xml" not in archive.namelist():
         return {}
     found = {local(element): element.text or "" for element in read_xml(archive, "meta.xml").iter() if element.text}
-    names = {"title": "title", "subject": "subject", "creator": "author", "creation-date": "created", "date": "modified"}
-    return {names[name]: text for name, text in found.items() if name in names}
+    return {_STATED[name]: text for name, text in found.items() if name in _STATED}
 
 
 def _blocks(parent: etree._Element, kind: BlockKind = BlockKind.PARAGRAPH, page: int | None = None) -> Iterator[Piece]:
@@ -109,6 +111,7 @@ def _sheets(root: etree._Element) -> Iterator[Piece]:
 def _slides(root: etree._Element, limits: Limits) -> Iterator[Piece]:
     pages = [element for element in root if local(element) == "page"]
     for page, slide in enumerate(pages[: limits.max_pages], start=1):
+        yield heading("", 1, page)
         for frame in slide:
             title = value(frame, "class") == "title"
             for piece in _blocks(frame, page=page):

@@ -32,7 +32,7 @@ def parse(path: Path, limits: Limits) -> Draft:
     try:
         if len(document) > limits.max_pages:
             raise DocumentError(
-                f"This PDF has {len(document):,} pages; the limit is {limits.max_pages:,}. Split it and upload the parts.",
+                f"This PDF has {len(document):,} pages; the limit is {limits.max_pages:,}. Split it.",
                 code="too_large",
             )
         pages = [read_page(document, index) for index in range(len(document))]
@@ -42,7 +42,7 @@ def parse(path: Path, limits: Limits) -> Draft:
         document.close()
     if not any(page.lines for page in pages):
         raise DocumentError(
-            "This PDF has no text layer: its pages are pictures. Run text recognition (OCR) on it and upload the result.",
+            "This PDF has no text layer. If its pages are scans, run text recognition (OCR) and upload the result.",
             code="no_text_layer",
         )
     title = stated.get("Title", "")
@@ -50,8 +50,8 @@ def parse(path: Path, limits: Limits) -> Draft:
         author=stated.get("Author"),
         subject=stated.get("Subject"),
         keywords=stated.get("Keywords"),
-        created=stated.get("CreationDate"),
-        modified=stated.get("ModDate"),
+        created=_iso(stated.get("CreationDate")),
+        modified=_iso(stated.get("ModDate")),
         pages=len(pages),
     )
     return Draft(_pieces(pages), None if _JUNK_TITLE.match(title) else title, metadata, _warnings(pages, bool(copying)))
@@ -86,9 +86,16 @@ def _drop_repeated(arranged: Sequence[tuple[Page, list[Part]]]) -> None:
 
 def _running_key(page: Page, part: Part) -> str | None:
     """The text of `part` with its numbers made equal, if it lies at the upper or lower edge of the page."""
-    if len(part.lines) > 2 or EDGE * page.height < part.bottom and part.top < (1 - EDGE) * page.height:
+    inside = part.bottom > EDGE * page.height and part.top < (1 - EDGE) * page.height
+    if inside or len(part.lines) > 2:
         return None
     return re.sub(r"\d+|\b[ivxlc]+\b", "#", part.text.lower())
+
+
+def _iso(stated: str | None) -> str | None:
+    """`D:20230626202052-04'00'` as `2023-06-26T20:20:52`; anything else as it is."""
+    parts = re.match(r"D:(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)", stated or "")
+    return "{}-{}-{}T{}:{}:{}".format(*parts.groups()) if parts else stated
 
 
 def _warnings(pages: Sequence[Page], copying: bool) -> tuple[str, ...]:

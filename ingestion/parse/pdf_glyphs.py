@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ CELL_GAP = 1.1
 SPACE_GAP = 0.15
 GARBLED_SHARE = 0.2
 QUARTER_TURN = math.pi / 2
+# The bullets of Symbol and Wingdings, which Unicode keeps for private use.
+_SYMBOL_BULLET = re.compile("[\uf02d\uf06c\uf06e\uf071\uf076\uf0a7\uf0a8\uf0b7\uf0d8\uf0e0\uf0fc]")
 DIVIDER = 0xAD  # Stands for the hyphen of a word that is divided at the end of a line.
 
 
@@ -65,7 +68,7 @@ class Page:
     is_garbled: bool = False
 
     def shown(self, left: float, bottom: float, right: float, top: float) -> Box:
-        """A rectangle of this page as (left, top, right, bottom) from the top left corner of the page as it is shown."""
+        """A rectangle of this page as (left, top, right, bottom) from the top left corner, as the page is shown."""
         box = (left, self.height - top, right, self.height - bottom)
         width, height = self.width, self.height
         for _ in range(self.turns % 4):
@@ -117,7 +120,8 @@ def _text_turns(text: pypdfium2.PdfTextPage) -> int:
 def _is_garbled(text: pypdfium2.PdfTextPage) -> bool:
     count = text.count_chars()
     sample = range(0, count, max(1, count // 500))
-    return sum(raw.FPDFText_HasUnicodeMapError(text, index) == 1 for index in sample) > GARBLED_SHARE * len(sample)
+    unmapped = [index for index in sample if raw.FPDFText_HasUnicodeMapError(text, index) == 1]
+    return len(unmapped) > GARBLED_SHARE * len(sample)
 
 
 def _glyphs(text: pypdfium2.PdfTextPage, turns: int, page: Box) -> Iterator[_Glyph]:
@@ -162,24 +166,28 @@ def _lines(text: pypdfium2.PdfTextPage, turns: int, page: Box) -> Iterator[Line]
 
 
 def _line(text: pypdfium2.PdfTextPage, run: list[_Glyph]) -> Line:
-    name = ctypes.create_string_buffer(128)
-    first = run[0].index
-    raw.FPDFText_GetFontInfo(text, first, name, len(name), None)
-    bold = raw.FPDFText_GetFontWeight(text, first) >= 600 or b"bold" in name.value.lower()
-    drawn = raw.FPDFText_GetTextObject(text, first)
+    drawn = raw.FPDFText_GetTextObject(text, run[0].index)
+    # Characters beyond the basic plane come in two halves.
+    chars = "".join(glyph.char for glyph in run).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     sizes = Counter(round(glyph.top - glyph.bottom, 1) for glyph in run)
     size = sizes.most_common(1)[0][0]
     usual = [glyph for glyph in run if round(glyph.top - glyph.bottom, 1) == size]
     return Line(
-        "".join(glyph.char for glyph in run),
+        _SYMBOL_BULLET.sub("•", chars),
         min(glyph.left for glyph in run),
         min(glyph.bottom for glyph in usual),
         max(glyph.right for glyph in run),
         max(glyph.top for glyph in usual),
-        bold,
+        _is_bold(text, run[0].index) and _is_bold(text, run[-1].index),
         raw.FPDFTextObj_GetTextRenderMode(drawn) == raw.FPDF_TEXTRENDERMODE_INVISIBLE,
         run[0].turned,
     )
+
+
+def _is_bold(text: pypdfium2.PdfTextPage, index: int) -> bool:
+    name = ctypes.create_string_buffer(128)
+    raw.FPDFText_GetFontInfo(text, index, name, len(name), None)
+    return raw.FPDFText_GetFontWeight(text, index) >= 600 or b"bold" in name.value.lower()
 
 
 def _joined(lines: list[Line]) -> list[Line]:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from indexes.model import BlockKind
@@ -15,10 +16,14 @@ from ingestion.parse.draft import Piece, table
 from ingestion.parse.pdf_glyphs import DIVIDER, Line, Page
 
 COLUMN_CHARS = 25
+ALIGNED = 1.5
 MAX_COLUMN_PARTS = 400
 HEADING_SCALE = 1.12
 HEADING_CHARS = 150
+SMALL_CAPITALS = 0.7
 _BULLET = re.compile(r"([•▪‣◦●○■□–·*\-]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+\S")
+_LONE_BULLET = re.compile(r"[•▪‣◦●○■□–·*\-]|\(?(\d{1,2}|[a-z])[.)]")
+_NUMBERED = re.compile(r"([IVX]+|[A-Z]|\d+(\.\d+)*)\.?\s+\w")
 _LEADER = re.compile(r"(?:\s*\.){5,}\s*")
 _CJK = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
@@ -81,13 +86,16 @@ class Scale:
     def level(self, part: Part) -> int | None:
         """The outline level of `part`, counted from 1, if it looks like a heading."""
         text = part.text
-        if part.rows or part.lines[0].turned or " … " in text or len(part.lines) > 3 or len(text) > HEADING_CHARS or sum(map(str.isalpha, text)) < 3:
+        is_text = not part.rows and not part.lines[0].turned and " … " not in text and sum(map(str.isalpha, text)) >= 3
+        if not is_text or len(part.lines) > 3 or len(text) > HEADING_CHARS:
             return None
         height = _rounded(median(line.height for line in part.lines))
         if height > self.body * HEADING_SCALE:
             return 1 + sum(taller > height for taller in self.headings)
-        bold = not self.bold_body and len(part.lines) <= 2 and all(line.bold for line in part.lines)
-        if bold and height >= self.body and text[-1] not in ".,;:" and not _BULLET.match(text[:4] + "x"):
+        bold = not self.bold_body and all(line.bold for line in part.lines)
+        numbered = text.isupper() and _NUMBERED.match(text)
+        tall_enough = height >= self.body * (SMALL_CAPITALS if numbered else 1.0)
+        if (bold or numbered) and tall_enough and len(part.lines) <= 2 and text[-1] not in ".,;:":
             return 1 + len(self.headings)
         return None
 
@@ -119,13 +127,38 @@ def _rows(lines: Iterable[Line]) -> list[list[Line]]:
     rows: list[list[Line]] = []
     for line in lines:
         if rows and rows[-1][-1].beside(line) and line.left > rows[-1][-1].right:
-            rows[-1].append(line)
+            if len(rows[-1]) == 1 and _LONE_BULLET.fullmatch(rows[-1][0].text):
+                rows[-1][0].extend(line, " ")
+            else:
+                rows[-1].append(line)
         else:
             rows.append([line])
     lengths = [len(cell.text) for row in rows for cell in row if len(row) > 1]
     if lengths and median(lengths) > COLUMN_CHARS:
         return [[line] for row in rows for line in row]
-    return rows
+    tabular = [_lined_up(row, rows[max(at - 2, 0) : at] + rows[at + 1 : at + 3]) for at, row in enumerate(rows)]
+    return [row if keep else [_whole(row)] for row, keep in zip(rows, tabular, strict=True)]
+
+
+def _lined_up(row: Sequence[Line], near: Iterable[Sequence[Line]]) -> bool:
+    """Whether cells of `row` begin, or their figures end, where those of a row nearby do: justified words do not."""
+    for other in near:
+        for cell in row[1:]:
+            figures = sum(map(str.isdigit, cell.text)) * 2 >= len(cell.text)
+            for mate in other[1:]:
+                left, right = abs(cell.left - mate.left), abs(cell.right - mate.right)
+                centre = abs(cell.left + cell.right - mate.left - mate.right) / 2
+                if left < ALIGNED or (figures and right < ALIGNED) or (cell is not row[-1] and centre < ALIGNED):
+                    return True
+    return False
+
+
+def _whole(row: Sequence[Line]) -> Line:
+    """The cells of `row` as the one line that they are."""
+    line = row[0]
+    for cell in row[1:]:
+        line.extend(cell, " ")
+    return line
 
 
 def _parts(rows: Sequence[list[Line]]) -> Iterator[Part]:
@@ -145,7 +178,7 @@ def _parts(rows: Sequence[list[Line]]) -> Iterator[Part]:
 
 
 def _table_end(rows: Sequence[list[Line]], start: int) -> int:
-    """Where the run of table rows that begins at `start` ends: rows of several cells, and lines that continue a cell."""
+    """Where the table that begins at row `start` ends: rows of several cells, and lines that continue a cell."""
     end = at = start
     while at < len(rows):
         near = at == start or _gap(rows[at - 1], rows[at]) < 1.5 * rows[at][0].height
@@ -168,7 +201,7 @@ def _gap(above: Sequence[Line], below: Sequence[Line]) -> float:
 def _follows(lines: Sequence[Line], line: Line) -> bool:
     """Whether `line` goes on with the paragraph of `lines`."""
     last = lines[-1]
-    if abs(last.height - line.height) > 0.2 * last.height or last.bold != line.bold and len(lines) == 1:
+    if abs(last.height - line.height) > 0.2 * last.height or (len(lines) == 1 and last.bold != line.bold):
         return False
     if _BULLET.match(line.text) or line.left > last.right or line.right < last.left:
         return False
@@ -236,7 +269,7 @@ def _in_order(parts: list[Part]) -> Iterator[Part]:
 
 def _downwards(parts: list[Part]) -> list[Part]:
     """One column: as the file has it, unless a part comes after one that lies wholly below it."""
-    jumps = any(after.bottom >= before.top for before, after in zip(parts, parts[1:], strict=False))
+    jumps = any(after.bottom >= before.top for before, after in pairwise(parts))
     return sorted(parts, key=lambda part: (-round(part.top), part.left)) if jumps else parts
 
 

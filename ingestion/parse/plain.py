@@ -1,8 +1,9 @@
-"""Plain text in its shapes: prose, reStructuredText, AsciiDoc, and sources (YAML, JSON, code) that are kept as they are."""
+"""Plain text in its shapes: prose, reStructuredText, AsciiDoc, and sources (YAML, JSON, code), kept as they are."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 from indexes.model import BlockKind
 from ingestion.parse.draft import Draft, Piece, heading, table
@@ -10,12 +11,12 @@ from ingestion.parse.encoding import decode
 from ingestion.parse.limits import Limits
 
 _BULLET = re.compile(r"\s*([-*+•▪‣◦]|\d{1,3}[.)]|[a-z][.)]|[*.]{2,5})\s+(?=\S)")
-_PARAGRAPHS = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+_PARAGRAPHS = re.compile(r"\n(?:[ \t]*\n)+")
 _RST_LINE = re.compile(r"([=\-`:.'\"~^_*+#])\1{2,}\s*$")
 _RST_DIRECTIVE = re.compile(r"\s*\.\. ([\w:-]+)::\s*(.*)")
 _RST_ROLE = re.compile(r":[\w:-]+:`([^`<]+?)(?:\s*<[^>]*>)?`|`([^`<]+?)\s*<[^>]*>`__?|``([^`]+)``")
 _ADOC_HEADING = re.compile(r"(={1,6})\s+(.*\S)")
-_ADOC_DROPPED = re.compile(r"(//(?!/)|:[\w!-]+:|include::|\[.*\]$|ifn?def::|endif::)")
+_ADOC_DROPPED = re.compile(r"(//(?!/)|:[\w!-]+:|(include|image|video|audio|toc)::|\[.*\]$|ifn?def::|endif::)")
 _ADOC_FENCES = ("----", "....", "```")
 
 
@@ -43,6 +44,7 @@ def parse_asciidoc(path: Path, limits: Limits) -> Draft:
 def paragraphs(text: str) -> Iterator[Piece]:
     """The paragraphs and list items of prose whose structure is only white space."""
     for part in _PARAGRAPHS.split(text.replace("\r\n", "\n").replace("\r", "\n")):
+        part = part.strip("\n")
         lines = part.split("\n")
         if not _BULLET.match(lines[0]):
             yield Piece(part)
@@ -62,7 +64,7 @@ def _rst(text: str) -> Iterator[Piece]:
     for part in _PARAGRAPHS.split(text):
         lines = part.split("\n")
         if code and lines[0][:1] in (" ", "\t"):
-            yield Piece(part, BlockKind.CODE)
+            yield Piece(dedent(part), BlockKind.CODE)
             continue
         code = False
         if len(lines) > 2 and _RST_LINE.match(lines[0]) and _RST_LINE.match(lines[2]):
@@ -80,7 +82,7 @@ def _rst(text: str) -> Iterator[Piece]:
                 lines.insert(0, directive[2])
         elif lines and lines[0].startswith(".. "):
             continue
-        code = code or bool(lines) and lines[-1].endswith("::")
+        code = code or (bool(lines) and lines[-1].endswith("::"))
         plain = "\n".join(lines)
         yield from paragraphs(_RST_ROLE.sub(lambda match: match[1] or match[2] or match[3], plain))
 

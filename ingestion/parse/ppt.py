@@ -87,7 +87,9 @@ def _texts(records: Iterator[_Record]) -> Iterator[tuple[int, str]]:
 
 
 def _pieces(outlines: list[list[tuple[int, str]]], boxes: list[list[tuple[int, str]]]) -> Iterator[Piece]:
-    for page, (outline, drawn) in enumerate(zip_longest(outlines, boxes, fillvalue=[]), start=1):
+    none: list[tuple[int, str]] = []
+    for page, (outline, drawn) in enumerate(zip_longest(outlines, boxes, fillvalue=none), start=1):
+        yield heading("", 1, page)
         for kind, text in outline + drawn:
             if kind in TITLES:
                 yield heading(text, 1, page)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from indexes.model import BlockKind
 from ingestion.parse import elements
 from ingestion.parse.container import open_zip
-from ingestion.parse.draft import Draft, Piece
+from ingestion.parse.draft import Draft, Piece, heading
 from ingestion.parse.limits import Limits
 from ingestion.parse.word import core_properties
 
@@ -28,12 +28,11 @@ def parse(path: Path, limits: Limits) -> Draft:
 
 
 def _pieces(found: "list[Element]") -> Iterator[Piece]:
-    titled = None
-    for element, piece in ((element, piece) for element in found for piece in elements.pieces([element])):
-        if piece.kind is not BlockKind.HEADING:
-            yield piece
-        elif piece.page != titled and not element.metadata.category_depth:
-            titled = piece.page
-            yield piece
-        else:  # A slide has one title; a subtitle is text.
-            yield Piece(piece.text, page=piece.page)
+    page = None
+    for piece in elements.pieces(found):
+        if piece.page != page:
+            page = piece.page
+            yield heading("", 1, page)
+        # The first level is the title of the slide; a subtitle is text.
+        is_text = piece.kind is BlockKind.HEADING and piece.level > 1
+        yield Piece(piece.text, page=page) if is_text else piece

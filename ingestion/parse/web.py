@@ -1,4 +1,4 @@
-"""HTML: pages, chapters of books, bodies of mails. Nothing is fetched and no script runs: only the given text is read."""
+"""HTML: pages, chapters of books, bodies of mails. Nothing is fetched, no script runs: only the given text is read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,9 @@ from ingestion.parse.encoding import decode_markup
 from ingestion.parse.limits import Limits
 
 # What a page shows around its content, or never shows.
-_NEVER = "//script | //style | //noscript | //template | //iframe | //object | //embed | //svg | //canvas | //head//link"
+_NEVER = (
+    "//script | //style | //noscript | //template | //iframe | //object | //embed | //svg | //canvas | //head//link"
+)
 _HIDDEN = (
     "//*[@hidden or @aria-hidden='true' or contains(translate(@style, ' ', ''), 'display:none')"
     " or contains(translate(@style, ' ', ''), 'visibility:hidden')]"
@@ -20,11 +22,14 @@ _HIDDEN = (
 _FURNITURE = (
     "//nav | //aside | //footer | //form | //button | //select | //dialog | //menu"
     " | //header[not(ancestor::article or ancestor::main)][not(.//h1)]"
+    " | //*[contains(concat(' ', @class, ' '), ' noprint ')] | //*[@class='mw-editsection']"
     " | //*[@role='navigation' or @role='banner' or @role='contentinfo' or @role='search' or @role='complementary']"
 )
 _MAIN = "//main | //*[@role='main'] | //article[not(ancestor::article)]"
 # The main part of a page holds at least this share of its text; otherwise it is a frame for something else.
 MAIN_SHARE = 0.4
+MENU_LINKS = 8
+MENU_LINK_CHARS = 25
 
 
 def parse(path: Path, limits: Limits) -> Draft:
@@ -45,7 +50,7 @@ def read(markup: str) -> Draft:
 
 
 def _tree(markup: str) -> html.HtmlElement | None:
-    parser = html.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, encoding="utf-8")
+    parser = html.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, huge_tree=True, encoding="utf-8")
     try:
         return html.document_fromstring(markup.encode("utf-8", "replace"), parser=parser)
     except etree.ParserError:  # Nothing but comments or white space.
@@ -53,7 +58,7 @@ def _tree(markup: str) -> html.HtmlElement | None:
 
 
 def _metadata(root: html.HtmlElement) -> dict[str, AttributeValue]:
-    stated = {(meta.get("name") or meta.get("property") or "").lower(): meta.get("content") for meta in root.iter("meta")}
+    stated = {(tag.get("name") or tag.get("property") or "").lower(): tag.get("content") for tag in root.iter("meta")}
     return attributes(
         author=stated.get("author"),
         description=stated.get("description") or stated.get("og:description"),
@@ -83,6 +88,7 @@ def _main(root: html.HtmlElement) -> html.HtmlElement:
     """`root` without its furniture, or the one part of it that says it is the main one."""
     whole = html.fromstring(html.tostring(root, encoding="unicode"))
     _drop(root, _FURNITURE)
+    _drop_menus(root)
     if not root.text_content().strip():
         return whole
     length = len(root.text_content())
@@ -90,11 +96,19 @@ def _main(root: html.HtmlElement) -> html.HtmlElement:
     return parts[0] if parts else root
 
 
+def _drop_menus(root: html.HtmlElement) -> None:
+    """Drop lists that are nothing but many short links: a menu, unless it is most of the page."""
+    length = len(root.text_content())
+    for menu in root.xpath("//ul | //ol"):
+        links = [len(" ".join(link.text_content().split())) for link in menu.iter("a")]
+        text = len(" ".join(menu.text_content().split()))
+        is_menu = len(links) >= MENU_LINKS and sum(links) < len(links) * MENU_LINK_CHARS
+        if is_menu and sum(links) + len(links) >= text and 2 * text < length and menu.getparent() is not None:
+            menu.drop_tree()
+
+
 def _open_layout_tables(root: html.HtmlElement) -> None:
     """Turn tables that only place things on a page into plain sections, so that what they hold keeps its structure."""
-    for element in root.xpath(".//table[.//table or .//h1 or .//h2 or .//h3 or .//ul or count(.//p) > count(.//td)]"):
-        for part in element.xpath("self::table | ./tbody | ./thead | ./tr | ./*/tr | ./tr/td | ./*/tr/td | ./tr/th | ./*/tr/th"):
-            part.tag = "div"
-    for element in root.xpath(".//table[not(.//tr[count(td | th) > 1])]"):
-        for part in element.xpath("descendant-or-self::*[self::table or self::tbody or self::thead or self::tr or self::td or self::th]"):
+    for element in root.xpath(".//table[.//table or .//h1 or .//h2 or .//h3 or not(.//tr[count(td | th) > 1])]"):
+        for part in element.xpath("self::* | *[self::tbody or self::thead or self::tr] | */tr | tr/* | */tr/*"):
             part.tag = "div"

@@ -13,13 +13,15 @@ from lxml import etree
 
 from indexes.model import AttributeValue, BlockKind
 from ingestion.parse.container import open_zip, read_xml
-from ingestion.parse.draft import Draft, Piece, attributes, heading, table
+from ingestion.parse.draft import Draft, Piece, attributes, table
 from ingestion.parse.formula import linear
 from ingestion.parse.limits import Limits
 from ingestion.parse.markup import child, local, value
 
-_LEFT_OUT = frozenset("del moveFrom delText instrText pPr rPr Fallback sdtPr sectPr annotation drawingML".split())
-_PLAIN = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": ""}
+_LEFT_OUT = frozenset(
+    ["del", "moveFrom", "delText", "instrText", "pPr", "rPr", "Fallback", "sdtPr", "sectPr", "annotation", "drawingML"]
+)
+_PLAIN = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": ""}
 
 
 def parse(path: Path, limits: Limits) -> Draft:
@@ -41,7 +43,7 @@ def main_part(archive: zipfile.ZipFile, default: str) -> str:
     """The name of the part that the package's relationships call the document."""
     if "_rels/.rels" in archive.namelist():
         for relation in read_xml(archive, "_rels/.rels"):
-            target = relation.get("Target", "").lstrip("/")
+            target = str(relation.get("Target", "")).lstrip("/")
             if relation.get("Type", "").endswith("/officeDocument") and target in archive.namelist():
                 return target
     return default
@@ -174,14 +176,25 @@ class _Reader:
                     yield from self.blocks(cell)
             return
         above: dict[int, str] = {}
-        lines = []
-        for row in rows:
-            for column, cell in enumerate(row):
-                merge = child(child(cell, "tcPr"), "vMerge")
-                if merge is None or value(merge, "val") == "restart":
-                    above[column] = " ".join(piece.text.replace(" | ", ", ") for piece in self.blocks(cell))
-            lines.append([above.get(column, "") for column in range(len(row))])
-        yield table(lines, page)
+        yield table([self._row(row, above) for row in rows], page)
+
+    def _row(self, cells: list[etree._Element], above: dict[int, str]) -> list[str]:
+        """The texts of one row, each in its grid column; a cell merged with the one above repeats its text."""
+        line: list[str] = [""] * _number(child(child(_owner(cells[0], "tr"), "trPr"), "gridBefore")) if cells else []
+        for cell in cells:
+            column = len(line)
+            merge = child(child(cell, "tcPr"), "vMerge")
+            if merge is None or value(merge, "val") == "restart":
+                above[column] = " ".join(piece.text.replace(" | ", ", ") for piece in self.blocks(cell))
+            spanned = max(_number(child(child(cell, "tcPr"), "gridSpan")), 1)
+            line += [above.get(column, "")] + [""] * (spanned - 1)
+        return line
+
+
+def _number(element: etree._Element | None) -> int:
+    """The whole number that `element` states, within the 63 columns that Word allows."""
+    stated = value(element, "val") or ""
+    return min(int(stated), 63) if stated.isdigit() else 0
 
 
 def _cells(row: etree._Element) -> Iterator[etree._Element]:

@@ -13,6 +13,22 @@ from ingestion.parse.markup import local
 
 _TITLES = frozenset(("title", "article-title", "heading", "head"))
 _ITEMS = frozenset(("list-item", "listitem", "li", "item"))
+# What JATS says about the journal, not in the article.
+_LEFT_OUT = frozenset(
+    [
+        "journal-meta",
+        "article-id",
+        "article-categories",
+        "permissions",
+        "pub-date",
+        "history",
+        "counts",
+        "custom-meta-group",
+        "volume",
+        "elocation-id",
+        "contrib-id",
+    ]
+)
 _CODE = frozenset(("programlisting", "codeblock", "code", "screen", "preformat", "pre"))
 
 
@@ -24,12 +40,12 @@ def parse(path: Path, limits: Limits) -> Draft:
 
 def _blocks(element: etree._Element, level: int, kind: BlockKind) -> Iterator[Piece]:
     name = local(element)
+    if name in _LEFT_OUT:
+        return
     if name in _TITLES:
         yield heading(_flat(element), level)
     elif name == "table":
-        yield table(
-            [_flat(cell) for cell in row] for row in element.iter("{*}tr", "{*}row")
-        )
+        yield table([_flat(cell) for cell in row] for row in element.iter("{*}tr", "{*}row"))
     elif name in _CODE:
         yield Piece("".join(element.itertext()), BlockKind.CODE)
     elif _is_mixed(element) or not len(element):

@@ -1,0 +1,65 @@
+# Two commands are all the set-up there is: `make serve` starts the service, `make test` runs the tests.
+# Needed on the machine: Python 3.11, gcc, make.
+
+PYTHON ?= python3.11
+DOCS ?= $(wildcard README.md docs)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+export HF_HUB_OFFLINE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve demo test lint format bench stack faults constraints clean
+
+help: ## This list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## The virtual environment with everything pinned; instant when nothing changed.
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# torch comes first and alone: only then can a CUDA build, with gigabytes behind it, be refused before it is here.
+	$(PIP) --no-deps torch==2.13.0
+	@$(BIN)/python -c 'import sys; from importlib.metadata import requires; \
+	cuda = [r for r in requires("torch") or () if r.startswith(("nvidia", "cuda"))]; \
+	sys.exit("This torch needs CUDA packages. Point PIP_EXTRA_INDEX_URL at an index of CPU builds of PyTorch, or set CUDA=1." if cuda else 0)' \
+	|| test -n "$(CUDA)" || { $(BIN)/python -m pip uninstall --quiet --yes torch; exit 1; }
+	$(PIP) --editable '.[dev]'
+	@# A torchvision beside CPU torch breaks the import of transformers.
+	@! $(BIN)/python -m pip show --quiet torchvision 2>/dev/null \
+	|| { echo "torchvision must not be installed: $(BIN)/python -m pip uninstall torchvision"; exit 1; }
+	@touch $@
+
+serve: install ## Start the service on 127.0.0.1:8080.
+	$(BIN)/citewell serve
+
+demo: install ## Ingest DOCS=path into a throw-away service and ask it three questions.
+	$(BIN)/citewell demo $(DOCS)
+
+test: install ## The whole test suite.
+	$(BIN)/python -m pytest
+
+lint: install ## Style, types, and the direction of imports.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## Put the code in shape.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: install ## Every figure that the README or an issue claims.
+	$(BIN)/python -m pytest bench -m bench -s
+
+stack: install ## Tests against a real vLLM server.
+	$(BIN)/python -m pytest -m stack
+
+faults: install ## Kill and resume, and the property tests, at full count.
+	$(BIN)/python -m pytest -m slow
+
+constraints: ## Write constraints.txt anew from the environment as it is.
+	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude uv | sed 's/+cpu$$//' > constraints.txt
+
+clean: ## Remove the environment and all caches.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

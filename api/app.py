@@ -1,0 +1,50 @@
+"""The HTTP application: routes, middleware and the life of a process."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import errors
+from api.middleware import middleware
+from api.routes import (
+    chat,
+    documents,
+    file_batches,
+    files,
+    index_versions,
+    models,
+    operations,
+    responses,
+    vector_store_files,
+    vector_stores,
+)
+from api.settings import Settings
+from api.state import open_state, open_storage, working
+
+ROUTERS = (files, vector_stores, vector_store_files, file_batches, documents, index_versions, responses, chat, models)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; everything it needs is opened when it starts and closed when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            storage = await stack.enter_async_context(open_storage(settings))
+            app.state.citewell = await stack.enter_async_context(open_state(storage))
+            if settings.worker.embedded:
+                await stack.enter_async_context(working(storage))
+            yield
+
+    app = FastAPI(
+        title="Citewell",
+        version="0.1.0",
+        description="Search and cited answers over your documents, by OpenAI's own API and what it lacks.",
+        lifespan=lifespan,
+        middleware=middleware(settings.server.max_json_bytes),
+    )
+    errors.install(app)
+    for module in (*ROUTERS, operations):
+        app.include_router(module.router)
+    return app

@@ -1,0 +1,53 @@
+"""`citewell ingest`: a file or a folder into a store, and what became of each document."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from indexes.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from api.cli.ingestion import Outcome
+
+
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, or folders with all they hold.")],
+    store: Annotated[str, typer.Option(help="Name or id of the store; made if there is none.")] = "default",
+    parallel: Annotated[int, typer.Option(min=1, max=32, help="Uploads at the same time.")] = 4,
+    wait: Annotated[bool, typer.Option(help="Wait until every document is completed or failed.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a document.")] = False,
+) -> None:
+    """Upload documents under their relative paths as keys. What is there already, byte for byte, is left alone.
+
+    Exit code 0: all completed; 1: some failed, and a table says why; 3: the server cannot be reached.
+    """
+    from api.cli.client import connect
+    from api.cli.ingestion import Ingestion, collect
+    from api.cli.output import print_json
+    from api.cli.progress import shown_progress
+
+    sources = collect(paths)
+    if not sources:
+        raise InvalidRequest(f"There are no files in {', '.join(map(str, paths))}.")
+    with connect() as client, shown_progress(len(sources)) as progress:
+        outcomes = Ingestion(client, client.store_or_new(store), progress).run(sources, parallel=parallel, wait=wait)
+    if as_json:
+        print_json(outcomes)
+    else:
+        print_outcomes(outcomes)
+    if any(outcome.status == "failed" for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def print_outcomes(outcomes: "list[Outcome]") -> None:
+    """How many of each kind, and every failure with its sentence."""
+    from api.cli.output import console, print_table
+
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if failed:
+        print_table(["file", "code", "what to do"], ([one.key, one.code, one.message] for one in failed))
+    kinds = ("completed", "unchanged", "in_progress", "cancelled", "failed")
+    counts = {kind: sum(outcome.status == kind for outcome in outcomes) for kind in kinds}
+    summary = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items() if count)
+    console.print(f"{len(outcomes)} documents: {summary}.")

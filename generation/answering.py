@@ -1,0 +1,138 @@
+"""The use case behind `/v1/responses` and `/v1/chat/completions`: a question and ranked hits become a cited answer."""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
+
+from generation.cite import holds
+from generation.extractive import Embed, ExtractiveAnswerer
+from generation.llm import ChatClient
+from generation.llm_answerer import LlmAnswerer
+from generation.model import Answer, Answered, Answerer, AnswerEvent, CitationAdded, Passage, Question
+from generation.prompt import seed
+from generation.settings import GenerationSettings
+from indexes.embedders.models import Models
+from indexes.errors import NotFound, SettingsError, Unavailable
+from indexes.model import Hit, Vector
+
+log = logging.getLogger(__name__)
+
+
+class Answering:
+    """Answers with any of the answerers that were built at start; the default must be one of them.
+
+    `violations` counts citations whose quote was not where they said (I10): they are never passed on, and there must
+    never be one.
+    """
+
+    def __init__(self, answerers: Mapping[str, Answerer], settings: GenerationSettings) -> None:
+        if settings.default_answerer not in answerers:
+            raise SettingsError(
+                f"generation.default_answerer: there is no {settings.default_answerer!r}. "
+                f"Use one of: {', '.join(answerers)}."
+            )
+        self._answerers = dict(answerers)
+        self._settings = settings
+        self.violations = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: GenerationSettings, models: Models | None = None) -> AsyncIterator["Answering"]:
+        """Build every answerer that the settings name, and close its connections at the end.
+
+        No server is contacted yet. `models` embeds sentences; without it, words alone decide which are quoted. Raises
+        SettingsError where names clash or the default is not among them.
+        """
+        answerers: dict[str, Answerer] = {
+            ExtractiveAnswerer.name: ExtractiveAnswerer(settings, _embed_with(models) if models else None)
+        }
+        async with AsyncExitStack() as stack:
+            for llm in settings.llms:
+                if llm.name in answerers:
+                    raise SettingsError(f"generation.llms: the name {llm.name!r} is taken. Give each model its own.")
+                client = ChatClient(llm)
+                stack.push_async_callback(client.aclose)
+                answerers[llm.name] = LlmAnswerer(llm, settings, client, seed())
+            yield cls(answerers, settings)
+
+    @property
+    def default(self) -> str:
+        """Who answers where nobody is named."""
+        return self._settings.default_answerer
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All answerers, the default first."""
+        return (self.default, *(name for name in self._answerers if name != self.default))
+
+    def check(self, name: str) -> str:
+        """The answerer of that name, the default for an empty one. Raises NotFound, naming those there are."""
+        name = name or self.default
+        if name not in self._answerers:
+            raise NotFound(
+                f"There is no model {name!r}. Use one of: {', '.join(self.names)}.",
+                code="model_not_found",
+                param="model",
+            )
+        return name
+
+    async def answer(self, name: str, question: Question, hits: Sequence[Hit]) -> AsyncGenerator[AnswerEvent, None]:
+        """Stream the answer of the answerer `name` from the best of `hits`, which come best first.
+
+        Raises as `check` and `Answerer` do. Close the iterator to stop the work.
+        """
+        name = self.check(name)
+        passages = [Passage(number, hit) for number, hit in enumerate(hits[: self._settings.max_passages], start=1)]
+        started, reason = False, ""
+        try:
+            async with aclosing(self._checked(self._answerers[name], question, passages)) as events:
+                async for event in events:
+                    started = True
+                    yield event
+        except Unavailable as error:
+            if started or name == ExtractiveAnswerer.name or not self._settings.fallback_to_extractive:
+                raise
+            log.warning("%s is unavailable, quoting the documents instead: %s", name, error.message)
+            reason = error.message
+        if not reason:
+            return
+        async with aclosing(self._checked(self._answerers[ExtractiveAnswerer.name], question, passages)) as events:
+            async for event in events:
+                yield Answered(replace(event.answer, fallback=reason)) if isinstance(event, Answered) else event
+
+    async def _checked(
+        self, answerer: Answerer, question: Question, passages: Sequence[Passage]
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        async with aclosing(answerer.answer(question, passages)) as events:
+            async for event in events:
+                match event:
+                    case CitationAdded(citation) if not holds(citation):
+                        self.violations += 1
+                        log.error("A citation of chunk %s does not hold.", citation.passage.hit.chunk.id)
+                    case Answered(answer):
+                        yield Answered(_without_false(answer))
+                    case _:
+                        yield event
+
+
+def _embed_with(models: Models) -> Embed:
+    """By the model of new stores, which is loaded in any case; question and sentences alike as queries."""
+
+    async def embed(texts: Sequence[str]) -> Vector:
+        return await (await models.named(models.names[0])).queries(texts)
+
+    return embed
+
+
+def _without_false(answer: Answer) -> Answer:
+    """The answer with only those citations that hold, and its sentences pointing at them."""
+    kept = [at for at, citation in enumerate(answer.citations) if holds(citation)]
+    if len(kept) == len(answer.citations):
+        return answer
+    place = {old: new for new, old in enumerate(kept)}
+    sentences = tuple(
+        replace(sentence, citations=tuple(place[at] for at in sentence.citations if at in place))
+        for sentence in answer.sentences
+    )
+    return replace(answer, citations=tuple(answer.citations[at] for at in kept), sentences=sentences)

@@ -1,0 +1,139 @@
+"""Answers written by a language model from numbered passages, its citations checked while it writes."""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from generation.abstain import Calibration, Signals, abstained
+from generation.budget import CountTokens, estimate_tokens, fit, recent
+from generation.candidates import candidates, weigh
+from generation.draft import Draft
+from generation.llm import ChatClient, Finished, Message, Sampling
+from generation.markers import MarkerReader
+from generation.model import AbstainReason, Answer, Answered, AnswerEvent, Passage, Question, Usage
+from generation.prompt import NO_ANSWER, PromptPassage, PromptVersion, render
+from generation.settings import GenerationSettings, LlmSettings
+from indexes.errors import InvalidRequest
+
+_HISTORY_SHARE = 4  # of the prompt, one part in four may be history
+_TEMPLATE_TOKENS = 64  # what chat templates put around messages
+_FRAME_TOKENS = 24  # what the prompt puts around a passage, its number and its source
+
+
+class LlmAnswerer:
+    """Asks one model on one chat server, with one version of a prompt.
+
+    Abstains without asking where there are no passages or they are plainly about something else, and when the model
+    replies that they hold no answer.
+    """
+
+    def __init__(
+        self,
+        llm: LlmSettings,
+        settings: GenerationSettings,
+        client: ChatClient,
+        prompt: PromptVersion,
+        calibration: Calibration | None = None,
+        count: CountTokens = estimate_tokens,
+    ) -> None:
+        self.name = llm.name
+        self._llm = llm
+        self._abstain_below = settings.llm_abstain_below
+        self._client = client
+        self._prompt = prompt
+        self._calibration = calibration or Calibration.shipped()
+        self._count = count
+
+    async def answer(self, question: Question, passages: Sequence[Passage]) -> AsyncGenerator[AnswerEvent, None]:
+        """See `Answerer`."""
+        evidence = weigh(question.text, candidates(passages))
+        confidence = self._calibration.confidence(Signals.of(passages, evidence))
+        blank = Answer(text="", model=self.name, confidence=confidence, prompt_version=self._prompt.label)
+        if not passages or confidence < self._abstain_below:
+            reason = AbstainReason.LOW_CONFIDENCE if passages else AbstainReason.NO_HITS
+            for event in abstained(blank, reason, passages):
+                yield event
+            return
+        draft, reader, opening, end = Draft(passages), MarkerReader(), _Opening(), Finished("stop", Usage())
+        messages, sampling = self._messages(question, passages), self._sampling(question)
+        async with aclosing(self._client.stream(messages, sampling)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Finished):
+                    end = piece
+                    continue
+                for event in (event for part in reader.feed(opening.feed(piece)) for event in draft.add(part)):
+                    yield event
+        for event in (
+            event for part in [*reader.feed(opening.finish()), *reader.finish()] for event in draft.add(part)
+        ):
+            yield event
+        for event in self._ended(draft, passages, replace(blank, usage=end.usage), end.reason):
+            yield event
+
+    def _ended(self, draft: Draft, passages: Sequence[Passage], answer: Answer, reason: str) -> Iterator[AnswerEvent]:
+        if not draft.text:
+            return abstained(answer, AbstainReason.UNSUPPORTED, passages)
+        judged = draft.sentences()
+        # Not yet calibrated: how likely the passages hold an answer, times how well this one keeps to them.
+        support = sum(sentence.score for sentence in judged) / len(judged) if judged else 0.0
+        whole = replace(
+            answer,
+            text=draft.text,
+            citations=tuple(draft.citations),
+            sentences=judged,
+            confidence=answer.confidence * support,
+            incomplete="max_output_tokens" if reason == "length" else None,
+            dropped_markers=draft.dropped,
+        )
+        return iter((Answered(whole),))
+
+    def _sampling(self, question: Question) -> Sampling:
+        temperature = self._llm.temperature if question.temperature is None else question.temperature
+        return Sampling(temperature, self._max_output(question), question.top_p)
+
+    def _max_output(self, question: Question) -> int:
+        return min(question.max_output_tokens or self._llm.max_output_tokens, self._llm.max_output_tokens)
+
+    def _messages(self, question: Question, passages: Sequence[Passage]) -> list[Message]:
+        bare = render(self._prompt, question.text, (), question.instructions)
+        room = self._llm.context_tokens - self._max_output(question) - _TEMPLATE_TOKENS
+        room -= self._count(bare.system) + self._count(bare.user)
+        history = recent(question.history, room // _HISTORY_SHARE, self._count)
+        room -= sum(self._count(turn.text) for turn in history)
+        shown = [PromptPassage.of(passage, passage.hit.chunk.text) for passage in passages]
+        frames = sum(self._count(passage.source) + _FRAME_TOKENS for passage in shown)
+        texts = fit([passage.text for passage in shown], room - frames, self._count)
+        if not texts:
+            raise InvalidRequest(
+                f"The question and the instructions leave no room for passages in the context of {self.name}, "
+                f"{self._llm.context_tokens} tokens. Make them shorter, or ask for a shorter answer.",
+                code="context_length_exceeded",
+            )
+        kept = [replace(passage, text=text) for passage, text in zip(shown, texts, strict=False)]
+        asked = render(self._prompt, question.text, kept, question.instructions)
+        turns = [Message(turn.role, turn.text) for turn in history]
+        return [Message("system", asked.system), *turns, Message("user", asked.user)]
+
+
+class _Opening:
+    """Holds the first words back until it is clear that they are not the agreed word for having no answer."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._clear = False
+
+    def feed(self, piece: str) -> str:
+        """What may be shown by now; nothing, for ever, once the word was said."""
+        if self._clear:
+            return piece
+        self._held += piece
+        said = self._held.lstrip(" \n\"'*`")
+        if said.startswith(NO_ANSWER) or NO_ANSWER.startswith(said):
+            return ""
+        self._clear = True
+        return self._held
+
+    def finish(self) -> str:
+        """What was held back, if it was not the word after all."""
+        declined = self._held.lstrip(" \n\"'*`").startswith(NO_ANSWER)
+        return "" if self._clear or declined else self._held

@@ -1,0 +1,1 @@
+"""The adapters of embedding models: sentence-transformers, feature hashing, and batching over either."""

@@ -1,0 +1,106 @@
+"""The embedding models of a process: each loaded once, when it is first needed, and shared by all callers."""
+
+import asyncio
+from pathlib import Path
+
+from indexes.embedders.batching import BatchingEmbedder
+from indexes.embedders.hashing import HashingEmbedder
+from indexes.embedders.weights import Weights, known, resolve
+from indexes.errors import ManifestMismatch, NotFound
+from indexes.manifest import EmbeddingSpec
+from indexes.settings import EmbeddingSettings
+
+HASHING = HashingEmbedder().spec.name
+
+
+class Models:
+    """Finds models by name or by the spec of a manifest."""
+
+    def __init__(self, settings: EmbeddingSettings, cache: Path) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._resolving = asyncio.Lock()
+        self._resolved: dict[str, Weights] = {}
+        self._loading: dict[str, asyncio.Task[BatchingEmbedder]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The models that can be asked for, the one of new stores first."""
+        others = [name for name in known(self._settings.models) if name != self._settings.model]
+        return [self._settings.model, *others]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model of new stores is loaded."""
+        task = self._loading.get(self._settings.model)
+        return task is not None and task.done() and not task.cancelled() and task.exception() is None
+
+    async def load_default(self) -> None:
+        """Load the model of new stores. Raises what loading raises."""
+        await self._embedder(self._settings.model)
+
+    async def default_spec(self) -> EmbeddingSpec:
+        """What the model of new stores is."""
+        return await self._spec(self._settings.model)
+
+    async def named(self, name: str) -> BatchingEmbedder:
+        """The model of that name, for a request. Raises NotFound."""
+        if name not in self.names:
+            raise NotFound(
+                f"There is no embedding model '{name}'. Known: {', '.join(self.names)}.",
+                code="model_not_found",
+                param="model",
+            )
+        return await self._embedder(name)
+
+    async def embedder(self, spec: EmbeddingSpec) -> BatchingEmbedder:
+        """The model that made an index version. Raises ManifestMismatch where the one installed is another (I6)."""
+        if await self._spec(spec.name) != spec:
+            raise ManifestMismatch(
+                f"The embedding model '{spec.name}' is not the one that built this index version: its weights, "
+                "revision or prefixes differ. Restore it, or build a new version with the new one."
+            )
+        return await self._embedder(spec.name)
+
+    async def folder(self, spec: EmbeddingSpec) -> Path | None:
+        """Where the files of a model lie; None for one that has none. The model itself need not be loaded."""
+        await self._spec(spec.name)
+        return None if spec.name == HASHING else self._resolved[spec.name].folder
+
+    async def close(self) -> None:
+        """Stop every model."""
+        tasks, self._loading = self._loading, {}
+        for task in tasks.values():
+            task.cancel()
+        for ended in await asyncio.gather(*tasks.values(), return_exceptions=True):
+            if isinstance(ended, BatchingEmbedder):
+                await ended.close()
+
+    async def _spec(self, name: str) -> EmbeddingSpec:
+        if name == HASHING:
+            return HashingEmbedder().spec
+        async with self._resolving:
+            if name not in self._resolved:
+                self._resolved[name] = await asyncio.to_thread(resolve, name, self._settings.models, self._cache)
+        return self._resolved[name].spec
+
+    async def _embedder(self, name: str) -> BatchingEmbedder:
+        if name not in self._loading:
+            self._loading[name] = asyncio.create_task(self._load(name))
+        try:
+            # Shielded: a caller that goes away must not take the model from the others.
+            return await asyncio.shield(self._loading[name])
+        except Exception:
+            self._loading.pop(name, None)
+            raise
+
+    async def _load(self, name: str) -> BatchingEmbedder:
+        if name == HASHING:
+            return BatchingEmbedder(HashingEmbedder())
+        await self._spec(name)
+        from indexes.embedders.sentence_transformer import SentenceTransformerEmbedder
+
+        settings = self._settings
+        load = SentenceTransformerEmbedder.load
+        loaded = await asyncio.to_thread(load, self._resolved[name], device=settings.device, threads=settings.threads)
+        return BatchingEmbedder(loaded)

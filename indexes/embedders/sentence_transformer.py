@@ -1,0 +1,124 @@
+"""Embedding models of sentence-transformers, on the CPU or on CUDA, in float32.
+
+The library takes six seconds to import, so it is imported by `load`, not by this module.
+"""
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from indexes.embedders.tokenizer import FolderTokenizer
+from indexes.embedders.weights import Weights
+from indexes.errors import SettingsError, Unavailable
+from indexes.model import Vector
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Device = Literal["auto", "cpu", "cuda"]
+
+# Padded tokens of one forward pass. CPU: the rate is flat from 800 to 4,000 and falls by a quarter at 8,000, where the
+# activations leave the cache. CUDA: enough to fill the device, not measured.
+_BATCH_TOKENS = {"cpu": 3_072, "cuda": 32_768}
+
+
+class SentenceTransformerEmbedder:
+    """A loaded sentence-transformers model. Texts longer than the model reads are cut at its limit."""
+
+    def __init__(self, weights: Weights, model: "SentenceTransformer") -> None:
+        """Call `load` instead, unless the model is at hand."""
+        self.spec = weights.spec
+        self.tokenizer = FolderTokenizer(weights.folder)
+        self._model = model
+        self._batch_tokens = _BATCH_TOKENS[model.device.type]
+        # The tokenizer inside the model is not safe in two threads; two passes at once would only share the cores.
+        self._turn = threading.Lock()
+
+    @classmethod
+    def load(cls, weights: Weights, *, device: Device = "auto", threads: int = 0) -> "SentenceTransformerEmbedder":
+        """Loads and warms up the model: about 7 s the first time in a process, 0.5 s after that.
+
+        `threads` is those of one forward pass on the CPU, for the whole process; 0 leaves torch's choice, one per
+        physical core. Raises SettingsError where the model or the device cannot be used.
+        """
+        model = _load(weights, device, threads)
+        embedder = cls(weights, model)
+        width = embedder.embed_queries(["The first pass allocates what later ones reuse."]).shape[1]
+        if width != weights.spec.dimension:
+            raise SettingsError(
+                f"The model in {weights.folder} makes {width} dimensions where its files say {weights.spec.dimension}."
+            )
+        return embedder
+
+    def embed_documents(self, texts: Sequence[str]) -> Vector:
+        """Shape (len(texts), dimension), rows of length 1, in the order of `texts`. Raises Unavailable."""
+        return self._embed([self.spec.document_prefix + text for text in texts])
+
+    def embed_queries(self, texts: Sequence[str]) -> Vector:
+        """As `embed_documents`, with the query prefix."""
+        return self._embed([self.spec.query_prefix + text for text in texts])
+
+    def _embed(self, texts: list[str]) -> Vector:
+        vectors = np.empty((len(texts), self.spec.dimension), dtype=np.float32)
+        for batch in self._batches(texts):
+            vectors[batch] = self._forward([texts[i] for i in batch])
+        return vectors
+
+    def _batches(self, texts: list[str]) -> Iterator[list[int]]:
+        """Positions of texts of like length, longest first, so that little is padded and memory peaks at once."""
+        reads = self.spec.max_tokens
+        counts = [min(count, reads) for count in self.tokenizer.counts(texts)]
+        batch: list[int] = []
+        for position in sorted(range(len(texts)), key=counts.__getitem__, reverse=True):
+            if batch and (len(batch) + 1) * counts[batch[0]] > self._batch_tokens:
+                yield batch
+                batch = []
+            batch.append(position)
+        if batch:
+            yield batch
+
+    def _forward(self, texts: list[str]) -> Vector:
+        # Not `encode`: its checks cost a query a third of its time.
+        import torch
+
+        with self._turn, torch.inference_mode():
+            try:
+                features = {
+                    name: value.to(self._model.device) if isinstance(value, torch.Tensor) else value
+                    for name, value in self._model.preprocess(texts).items()
+                }
+                rows = self._model.forward(features)["sentence_embedding"].float()
+                vectors: Vector = torch.nn.functional.normalize(rows, dim=1).cpu().numpy()
+            except RuntimeError as error:  # torch's own, out of memory among them
+                raise Unavailable(
+                    f"The embedding model {self.spec.name} failed on {len(texts)} texts: {error}"
+                ) from error
+        return vectors
+
+
+def _load(weights: Weights, device: Device, threads: int) -> "SentenceTransformer":
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when the library is imported
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    from indexes.embedders.packed_linear import pack_linears
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SettingsError("`embedding.device` is cuda, but torch finds no CUDA device: set it to auto or cpu.")
+    if threads:
+        torch.set_num_threads(threads)
+    chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model = SentenceTransformer(
+            str(weights.folder), device=chosen, local_files_only=True, model_kwargs={"dtype": torch.float32}
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise SettingsError(f"The model in {weights.folder} cannot be loaded: {error}") from error
+    if chosen == "cpu":
+        pack_linears(model)
+    return model.eval()

@@ -1,0 +1,14 @@
+"""What a store is built by when its owner asks for nothing else."""
+
+from indexes.embedders.models import Models
+from indexes.manifest import Manifest
+from ingestion.chunk import CHUNKER_VERSION, default_chunking
+from ingestion.parse import PARSER_VERSION
+
+
+async def default_manifest(models: Models) -> Manifest:
+    """The manifest of a new store's first index version."""
+    spec = await models.default_spec()
+    return Manifest(
+        parser=PARSER_VERSION, chunker=CHUNKER_VERSION, chunking=default_chunking(spec.max_tokens), embedding=spec
+    )
