@@ -58,13 +58,14 @@ def _service() -> "Iterator[Client]":
 
     with tempfile.TemporaryDirectory(prefix="citewell-demo-") as folder:
         home, port = Path(folder), _free_port()
-        # Nothing of the caller's own service may be touched: no settings of his, no key.
+        config, log = home / "citewell.toml", home / "demo.log"
+        config.touch()
+        # Nothing of the caller's own service may be touched: none of its settings counts here.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CITEWELL_")}
-        environment |= {"CITEWELL_HOME": folder, "CITEWELL_SERVER__PORT": str(port)}
-        log = home / "demo.log"
+        environment |= {"CITEWELL_HOME": folder, "CITEWELL_CONFIG": str(config), "CITEWELL_SERVER__PORT": str(port)}
         with log.open("wb") as output:
             command = [sys.executable, "-m", "api.cli.main", "serve"]
-            process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)  # noqa: S603
+            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)  # noqa: S603
         try:
             base_url = f"http://127.0.0.1:{port}"
             _await_ready(base_url, process, log)
