@@ -2,11 +2,16 @@
 # Needed on the machine: Python 3.11, gcc, make.
 
 PYTHON ?= python3.11
-DOCS ?= $(wildcard README.md docs)
+DATA ?= ../shared/data
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export HF_HUB_OFFLINE := 1
+
+ifndef DOCS
+DOCS := $(wildcard README.md docs)
+QUESTIONS := --question 'How do I start the service?' --question 'Where is the data kept?' --question 'What is a citation?'
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help install serve demo test lint format bench stack faults constraints clean
@@ -34,7 +39,7 @@ serve: install ## Start the service on 127.0.0.1:8080.
 	$(BIN)/citewell serve
 
 demo: install ## Ingest DOCS=path into a throw-away service and ask it three questions.
-	$(BIN)/citewell demo $(DOCS)
+	$(BIN)/citewell demo $(DOCS) $(QUESTIONS)
 
 test: install ## The whole test suite.
 	$(BIN)/python -m pytest
@@ -50,7 +55,8 @@ format: install ## Put the code in shape.
 	$(BIN)/ruff format
 
 bench: install ## Every figure that the README or an issue claims.
-	$(BIN)/python -m pytest bench -m bench -s
+	set -e; for figure in $(patsubst bench/%.py,bench.%,$(shell grep -l __main__ bench/*.py)); do \
+	echo "== $$figure"; $(BIN)/python -m $$figure --data $(DATA); done
 
 stack: install ## Tests against a real vLLM server.
 	$(BIN)/python -m pytest -m stack

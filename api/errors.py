@@ -4,6 +4,7 @@ import difflib
 import logging
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,6 +31,12 @@ TABLE: Mapping[type[errors.CitewellError], tuple[int, str]] = {
     errors.TooLarge: (413, "invalid_request_error"),
     errors.Overloaded: (429, "rate_limit_error"),
     errors.Unavailable: (503, "server_error"),
+}
+
+# What every route may answer, for OpenAPI: give it to FastAPI as `responses`.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorReply, "description": "The request is refused; `error.message` says what to change."},
+    "5XX": {"model": ErrorReply, "description": "The service, or a part it depends on, failed; try again."},
 }
 
 

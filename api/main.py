@@ -21,6 +21,9 @@ from indexes.catalog.tables import ApiKey, Role
 def serve(settings: Settings) -> None:
     """Serve HTTP until SIGTERM or SIGINT; requests in flight get `server.drain_s` to end."""
     configure_logs()
+    # uvicorn raises the signal again once it has drained; by then it has done its work, and the exit status is 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     uvicorn.run(
         create_app(settings),
         host=settings.server.host,

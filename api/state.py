@@ -137,7 +137,7 @@ async def working(storage: Storage) -> AsyncIterator[None]:
     pipeline = Pipeline(
         storage.database, storage.blobs, storage.engine, storage.models, children, storage.eraser, settings
     )
-    reconciler = Reconciler(storage.database, storage.queue, storage.eraser, storage.intake)
+    reconciler = Reconciler(storage.database, storage.eraser, storage.intake)
     worker = asyncio.create_task(Worker(storage.queue, pipeline, reconciler, settings).run())
     try:
         yield

@@ -6,6 +6,8 @@ from typing import Any
 
 from indexes.errors import InvalidRequest
 
+MAX_SENTENCE_CHARS = 500
+
 _OUR_CODES = frozenset({"invalid_value", "unsupported_parameter"})
 _WRONG_TYPE = frozenset({"union_tag_not_found", "model_attributes_type", "model_type", "is_instance_of"})
 
@@ -13,11 +15,15 @@ _WRONG_TYPE = frozenset({"union_tag_not_found", "model_attributes_type", "model_
 def explain(findings: Sequence[Mapping[str, Any]], body: object) -> InvalidRequest:
     """The finding that lies deepest, as a refusal. `body` is what was sent, to tell fields from pydantic's own labels.
 
-    A union reports a finding for each of its members; the one that got furthest is the one that was meant.
+    A union reports a finding for each of its members; the one that got furthest is the one that was meant. Where
+    each fails at the same place for its type, all types are named.
     """
-    finding, path = max(((item, _path(item, body)) for item in findings), key=lambda pair: len(pair[1]))
-    param = _encodable(dotted(path))
-    return InvalidRequest(_encodable(_sentence(finding, param)), code=_code(finding["type"]), param=param or None)
+    located = [(_path(finding, body), finding) for finding in findings]
+    path, finding = max(located, key=lambda pair: (len(pair[0]), not pair[1]["type"].endswith("_type")))
+    alike = [other for place, other in located if place == path and other["type"].endswith("_type")]
+    param = _sendable(dotted(path))
+    sentence = _sentence(finding, param, alike if finding in alike else [finding])
+    return InvalidRequest(_sendable(sentence), code=_code(finding["type"]), param=param or None)
 
 
 def locate(steps: Sequence[str | int], given: object, *, missing: bool = False) -> list[str | int]:
@@ -72,7 +78,7 @@ def _code(kind: str) -> str:
             return "invalid_value"
 
 
-def _sentence(finding: Mapping[str, Any], param: str) -> str:
+def _sentence(finding: Mapping[str, Any], param: str, alike: Sequence[Mapping[str, Any]]) -> str:
     kind, context = finding["type"], finding.get("ctx", {})
     name = f"`{param}`" if param else "The body"
     match kind:
@@ -95,7 +101,8 @@ def _sentence(finding: Mapping[str, Any], param: str) -> str:
         case "unsupported_parameter" | "invalid_value":
             return f"{name} {finding['msg'].removesuffix('.')}."
         case _:
-            return f"{name} {requirement(finding['msg'])}, but is {_shown(finding['input'])}."
+            wanted = " or ".join(dict.fromkeys(requirement(other["msg"]) for other in alike))
+            return f"{name} {wanted.replace(' or must be ', ' or ')}, but is {_shown(finding['input'])}."
 
 
 def _shown(value: object) -> str:
@@ -110,9 +117,10 @@ def _shown(value: object) -> str:
             return _brief.repr(value)
 
 
-def _encodable(text: str) -> str:
-    # A client's JSON may name a field by half a surrogate pair.
-    return text.encode("utf-8", "backslashreplace").decode()
+def _sendable(text: str) -> str:
+    # A client's JSON may name fields by half a surrogate pair, and by paths without end.
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= MAX_SENTENCE_CHARS else f"{text[:MAX_SENTENCE_CHARS]} …"
 
 
 _brief = reprlib.Repr()

@@ -15,7 +15,7 @@ _STOPPED = re.compile(r"[.!?…:。！？؟۔।][\s)\]”’\"'`»」』]*$")
 _CODE = re.compile(r"[{}\[\]<>=\\|;_$/]")
 # Sentences about the document instead of its subject.
 _POINTER = re.compile(
-    r"^\W*(?:this (?:page|section|guide|document|chapter|article|topic|glossary|example|tutorial)"
+    r"^\W*(?:for example,? )?(?:this (?:page|section|guide|document|chapter|article|topic|glossary|example|tutorial)"
     r"|(?:the following|below)\b|(?:for|to learn|learn|read) (?:more|further|additional)\b|see (?:also|the)\b|refer to)"
     r"|\bsee (?:the )?\S+( \S+)?\.?$",
     re.IGNORECASE,
@@ -28,7 +28,7 @@ class Candidate:
     """One sentence of a passage: `passage.hit.chunk.text[start:end]`.
 
     `outer_start` is `start` with the marker of a list item. `context` are the terms that a reader of the document has
-    in mind there: of the sentence before, of the headings above and of the document's name.
+    in mind there: of the sentence before or the header of the table, of the headings above and of the document's name.
     """
 
     passage: Passage
@@ -83,6 +83,7 @@ def _sentences_of(passage: Passage) -> list[Candidate]:
     chunk = passage.hit.chunk
     document = frozenset(terms(" ".join((*chunk.span.section, passage.hit.key))))
     above, before = document, frozenset[str]()
+    in_table = False
     found: list[Candidate] = []
     for outer, end in sentences(chunk.text):
         start = without_list_marker(chunk.text, outer, end)
@@ -90,8 +91,13 @@ def _sentences_of(passage: Passage) -> list[Candidate]:
         if start == outer and _is_heading(chunk.text, start, end):
             above, before = document | own, frozenset()
             continue
+        if not any(map(str.isalnum, chunk.text[start:end])):
+            continue  # nothing but signs
         found.append(Candidate(passage, outer, start, end, own, above | before))
-        before = own
+        is_row = is_table_row(chunk.text[start:end])
+        if not (is_row and in_table):  # what a row means, the header says, not the row before it
+            before = own
+        in_table = is_row
     return found
 
 
@@ -99,7 +105,7 @@ def _is_heading(text: str, start: int, end: int) -> bool:
     """A short line alone between blank lines that no stop ends, or that asks."""
     line = text[start:end]
     alone = text[:start].rstrip(" \t")[-2:] in ("", "\n\n") and text[end:].lstrip(" \t")[:2] in ("", "\n\n")
-    if not alone or len(line.split()) > _HEADING_WORDS or line[0].islower():
+    if not alone or len(line.split()) > _HEADING_WORDS or line[0].islower() or text[:start].rstrip().endswith(":"):
         return False
     return line.endswith(("?", "？")) or (_STOPPED.search(line) is None and not is_table_row(line))
 
@@ -138,7 +144,7 @@ def prose(text: str) -> float:
     if text.endswith(("?", "？")):
         return 0.0  # a question is no answer, however much it looks like the one asked
     if is_table_row(text):
-        return 0.5
+        return 0.7
     whole = 1.0 if is_stopped(text) else 0.6
     about = 0.25 if _POINTER.search(text) and not text.endswith(":") else 1.0
     plain = max(0.0, 1.0 - 8.0 * len(_CODE.findall(text)) / len(text))

@@ -54,18 +54,17 @@ class LlmAnswerer:
             for event in abstained(blank, reason, passages):
                 yield event
             return
-        draft, reader, opening, end = Draft(passages), MarkerReader(), _Opening(), Finished("stop", Usage())
-        messages, sampling = self._messages(question, passages), self._sampling(question)
-        async with aclosing(self._client.stream(messages, sampling)) as pieces:
+        messages, shown = self._messages(question, passages)
+        draft, reader, opening, end = Draft(passages[:shown]), MarkerReader(), _Opening(), Finished("stop", Usage())
+        async with aclosing(self._client.stream(messages, self._sampling(question))) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Finished):
                     end = piece
                     continue
                 for event in (event for part in reader.feed(opening.feed(piece)) for event in draft.add(part)):
                     yield event
-        for event in (
-            event for part in [*reader.feed(opening.finish()), *reader.finish()] for event in draft.add(part)
-        ):
+        rest = [*reader.feed(opening.finish()), *reader.finish()]
+        for event in (event for part in rest for event in draft.add(part)):
             yield event
         for event in self._ended(draft, passages, replace(blank, usage=end.usage), end.reason):
             yield event
@@ -94,7 +93,8 @@ class LlmAnswerer:
     def _max_output(self, question: Question) -> int:
         return min(question.max_output_tokens or self._llm.max_output_tokens, self._llm.max_output_tokens)
 
-    def _messages(self, question: Question, passages: Sequence[Passage]) -> list[Message]:
+    def _messages(self, question: Question, passages: Sequence[Passage]) -> tuple[list[Message], int]:
+        """What is sent, and how many of the passages fit in it. Raises InvalidRequest where none does."""
         bare = render(self._prompt, question.text, (), question.instructions)
         room = self._llm.context_tokens - self._max_output(question) - _TEMPLATE_TOKENS
         room -= self._count(bare.system) + self._count(bare.user)
@@ -112,7 +112,7 @@ class LlmAnswerer:
         kept = [replace(passage, text=text) for passage, text in zip(shown, texts, strict=False)]
         asked = render(self._prompt, question.text, kept, question.instructions)
         turns = [Message(turn.role, turn.text) for turn in history]
-        return [Message("system", asked.system), *turns, Message("user", asked.user)]
+        return [Message("system", asked.system), *turns, Message("user", asked.user)], len(kept)
 
 
 class _Opening:

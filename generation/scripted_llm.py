@@ -57,7 +57,7 @@ class ScriptedLlm:
             self.requests.append(request)
             reply = self.script(request)
             writer.write(_head(reply))
-            gone = asyncio.create_task(reader.read())  # it has said all it has to say: this ends when it leaves
+            gone = asyncio.create_task(_end(reader))
             for chunk in _chunks(reply, request):
                 if chunk is None:
                     writer.transport.abort()
@@ -84,6 +84,12 @@ async def scripted_llm(script: Script | Reply) -> AsyncIterator[ScriptedLlm]:
         yield llm
     finally:
         server.close()
+
+
+async def _end(reader: asyncio.StreamReader) -> None:
+    """Returns when the client leaves: it has said all that it has to say."""
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
 
 
 async def _body(reader: asyncio.StreamReader) -> bytes:

@@ -25,12 +25,15 @@ _WEIGHTS: Mapping[str, float] = {
 }
 _WEIGHTS_WITHOUT_SIMILARITY = {**_WEIGHTS, "similarity": 0.0, "coverage": 2.0, "in_context": 2.0, "dense": 4.0}
 
-_DANGLING = re.compile(r"(?:it|its|he|she|his|her|they|their|this|these|that|those|such|both|however|but)\b", re.I)
+_DANGLING = re.compile(
+    r"(?:it|its|they|their|this|these|that|those|such|both|however|but)\b|(?:\w+,? ){0,2}(?:he|she|his|her)\b", re.I
+)
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 _LEAST_PROSE = 0.3
 _SHARE_OF_BEST = 0.45  # a sentence less than half as likely as the best one adds more noise than answer
 _SAME_TERMS = 0.6  # Jaccard index above which two sentences say the same
 _LIST_CHARACTERS = 600
+_COLONS = (":", "：")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +65,30 @@ def choose(found: Sequence[Candidate], scores: Sequence[float], limit: int) -> l
     `found` comes as `candidates` made it, with one score each. Passages are ordered by their best sentence, sentences
     as in the document.
     """
-    best = max(scores, default=0.0)
-    chosen: dict[int, float] = {}
-    for at in sorted(range(len(found)), key=lambda at: -scores[at]):
-        if len(chosen) >= limit or scores[at] <= 0.0 or scores[at] < _SHARE_OF_BEST * best:
-            break
-        if not any(_says_the_same(found[at], found[other]) for other in chosen):
-            chosen[at] = scores[at]
+    chosen = _best(found, scores, limit)
     picks: dict[int, list[Pick]] = {}
     taken: set[int] = set()
     for at in sorted(_with_support(found, chosen)):
         if at not in taken:
             parts = [at, *_led_list(found, at)]
             taken.update(parts)
-            score = max(chosen.get(part, 0.0) for part in parts) or best * _SHARE_OF_BEST
-            picks.setdefault(found[at].passage.number, []).append(Pick(tuple(found[part] for part in parts), score))
+            pick = Pick(tuple(found[part] for part in parts), max(scores[part] for part in parts))
+            picks.setdefault(found[at].passage.number, []).append(pick)
     groups = sorted(picks.values(), key=lambda group: -max(pick.score for pick in group))
     return [pick for group in groups for pick in group]
+
+
+def _best(found: Sequence[Candidate], scores: Sequence[float], limit: int) -> list[int]:
+    """The likeliest candidates, none saying what another says, none promising a list that the passage does not have."""
+    least = _SHARE_OF_BEST * max(scores, default=0.0)
+    chosen: list[int] = []
+    for at in sorted(range(len(found)), key=lambda at: -scores[at]):
+        if len(chosen) >= limit or scores[at] <= 0.0 or scores[at] < least:
+            break
+        promises = found[at].text.endswith(_COLONS) and not any(_led_list(found, at))
+        if not promises and not any(_says_the_same(found[at], found[other]) for other in chosen):
+            chosen.append(at)
+    return chosen
 
 
 def _says_the_same(one: Candidate, other: Candidate) -> bool:
@@ -102,7 +112,7 @@ def _with_support(found: Sequence[Candidate], chosen: Collection[int]) -> set[in
 
 def _led_list(found: Sequence[Candidate], at: int) -> Iterator[int]:
     """What a sentence that ends with a colon leads to: the items of a list, or the lines of one block."""
-    if not found[at].text.endswith((":", "：")):
+    if not found[at].text.endswith(_COLONS):
         return
     for item in range(at + 1, len(found)):
         is_item = found[item].outer_start < found[item].start

@@ -4,8 +4,10 @@ Rules, not a model: they load in no time, work on any script, and an answer must
 rules err towards fewer breaks, because half a sentence makes a worse quote than two.
 """
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 Offsets = tuple[int, int]
 
@@ -41,7 +43,7 @@ _STARTERS = _words(
     "since so some such that the their then there these they this those though through to today under until we "
     "what when where which while who why with you your"
 )
-_WRAPPED_LINE = 40  # columns: a shorter line that is followed by a capital was broken on purpose
+_NARROWEST_WRAPPED, _WIDEST_WRAPPED = 40, 110  # columns
 
 
 def sentences(text: str) -> list[Offsets]:
@@ -76,27 +78,31 @@ def _stretches(text: str) -> Iterator[Offsets]:
 
 
 def _lines(text: str, start: int, end: int) -> Iterator[Offsets]:
+    rows = text[start:end].split("\n")
+    least = _least_wrapped(rows)
     begin = line = start
-    widest = max(_columns(row) for row in text[start:end].split("\n"))
-    while (newline := text.find("\n", line, end)) >= 0:
-        following = text[newline + 1 : end].split("\n", 1)[0]
-        if _is_meant(text[line:newline], following, widest):
-            yield begin, newline
-            begin = newline + 1
-        line = newline + 1
+    for row, following in pairwise(rows):
+        line += len(row) + 1
+        if _columns(row) < least or row.endswith(":") or _stands_alone(row) or _stands_alone(following):
+            yield begin, line - 1
+            begin = line
     yield begin, end
 
 
-def _is_meant(line: str, following: str, widest: int) -> bool:
-    """Whether the break between two lines of one block is the author's, not a wrapped paragraph's."""
-    if is_table_row(line) or is_table_row(following) or _LIST_MARKER.match(following):
-        return True
-    words, next_words = line.strip(), following.strip()
-    if not words or not next_words or words.endswith(":"):
-        return True
-    if next_words[0].islower():
-        return False
-    return _columns(words) < max(_WRAPPED_LINE, 0.6 * widest)
+def _least_wrapped(rows: Sequence[str]) -> float:
+    """How wide a line of this block must be for the break after it to be a wrap, not the author's; infinite for none.
+
+    A wrapped paragraph fills its lines, which are as wide as a page at most. Three or more lines that all begin with a
+    capital are a list.
+    """
+    widest = max(map(_columns, rows))
+    if widest > _WIDEST_WRAPPED or (len(rows) > 2 and all(row[:1].isupper() for row in rows)):
+        return math.inf
+    return max(_NARROWEST_WRAPPED, 0.6 * widest)
+
+
+def _stands_alone(line: str) -> bool:
+    return not line.strip() or is_table_row(line) or _LIST_MARKER.match(line) is not None
 
 
 def _columns(line: str) -> int:

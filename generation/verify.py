@@ -1,8 +1,8 @@
 """Whether a claim is borne out by what it cites. Stages with fixed bars; nothing is lowered until something passes.
 
 1. The claim is in the evidence, word for word: supported.
-2. Its hard facts must be there: a number that is missing makes it unsupported, a missing name or a negation on one side
-   only keeps it from being supported.
+2. Its hard facts must be there: a missing number, or a negation that the nearest sentence lacks, makes it unsupported;
+   a missing name, or a negation that only the evidence has, keeps it from being supported.
 3. The share of its words that the evidence has decides the rest.
 
 Words cannot see a paraphrase: a true claim in other words comes out as `partly`, never a false one as `supported` for
@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 
 from generation.model import Verdict
+from generation.sentences import sentences
 from generation.terms import terms
 
 _SUPPORTED = 0.6
@@ -48,9 +49,10 @@ def verify(claim: str, evidence: str) -> Finding:
         return Finding(Verdict.SUPPORTED, 1.0)
     share = len(wanted & set(terms(evidence))) / len(wanted)
     verdict = Verdict.SUPPORTED if share >= _SUPPORTED else Verdict.PARTLY if share >= _PARTLY else Verdict.UNSUPPORTED
-    if not _numbers(claim) <= _numbers(evidence) or (_negates(claim) and not _negates(evidence)):
+    denies, denied = _negates(claim), _negates(_nearest(wanted, evidence))
+    if not _numbers(claim) <= _numbers(evidence) or (denies and not denied):
         return Finding(Verdict.UNSUPPORTED, min(share, _PARTLY / 2))
-    if verdict is Verdict.SUPPORTED and (not _names(claim, evidence) or _negates(evidence) != _negates(claim)):
+    if verdict is Verdict.SUPPORTED and (not _names(claim, evidence) or denies != denied):
         return Finding(Verdict.PARTLY, min(share, _SUPPORTED - 0.1))
     return Finding(verdict, share)
 
@@ -69,6 +71,12 @@ def _names(claim: str, evidence: str) -> bool:
     """Whether every capitalised word inside the claim is in the evidence."""
     found = set(terms(evidence))
     return all(set(terms(name)) <= found for name in _NAME.findall(claim))
+
+
+def _nearest(wanted: set[str], evidence: str) -> str:
+    """The sentence of the evidence with most of the wanted terms: a "not" elsewhere says nothing of the claim."""
+    parts = [evidence[start:end] for start, end in sentences(evidence)]
+    return max(parts, key=lambda part: len(wanted & set(terms(part))), default="")
 
 
 def _negates(text: str) -> bool:

@@ -91,17 +91,17 @@ def parse(data: object, param: str = "filters") -> Filter:
 def _holds(
     actual: AttributeValue | None, relation: Operator, value: AttributeValue | tuple[AttributeValue, ...]
 ) -> bool:
-    values = value if isinstance(value, tuple) else (value,)
-    if relation in (Operator.EQ, Operator.IN):
-        return any(_same(actual, wanted) for wanted in values)
-    if relation in (Operator.NE, Operator.NIN):
-        return not any(_same(actual, wanted) for wanted in values)
-    compare = _ORDERED[relation]
-    return is_number(actual) and all(is_number(bound) and compare(actual, bound) for bound in values)
+    actual = _comparable(actual)
+    if relation in _ORDERED:
+        return is_number(actual) and is_number(value) and _ORDERED[relation](actual, float(value))
+    among = value if isinstance(value, tuple) else (value,)
+    found = any(type(wanted) is type(actual) and wanted == actual for wanted in map(_comparable, among))
+    return found is (relation in (Operator.EQ, Operator.IN))
 
 
-def _same(actual: AttributeValue | None, wanted: AttributeValue) -> bool:
-    return actual == wanted and isinstance(actual, bool) == isinstance(wanted, bool)
+def _comparable(value: AttributeValue | None) -> AttributeValue | None:
+    """Numbers in double precision, as every engine stores them; the rest as it is."""
+    return float(value) if is_number(value) else value
 
 
 def _comparisons(where: Filter) -> int:
@@ -119,7 +119,9 @@ def _parse(data: object, param: str, depth: int) -> Filter:
             return _comparison(data, Operator(kind), param)
         case unknown:
             allowed = ", ".join(["and", "or", *Operator])
-            raise InvalidRequest(f"{unknown!r} is not a type of filter. Use one of: {allowed}.", param=f"{param}.type")
+            raise InvalidRequest(
+                f"{unknown!r:.40} is not a type of filter. Use one of: {allowed}.", param=f"{param}.type"
+            )
 
 
 def _require_fields(data: Mapping[object, object], names: tuple[str, ...], param: str) -> None:
@@ -128,7 +130,7 @@ def _require_fields(data: Mapping[object, object], names: tuple[str, ...], param
             raise InvalidRequest(f"This filter needs `{expected}`.", param=f"{param}.{expected}")
     for name in data:
         if name != "type" and name not in names:
-            raise InvalidRequest(f"This filter has no field `{name}`.", param=f"{param}.{name}")
+            raise InvalidRequest(f"This filter has no field `{name!s:.40}`.", param=f"{param}.{name!s:.40}")
 
 
 def _parts(data: Mapping[object, object], param: str, depth: int) -> tuple[Filter, ...]:
@@ -167,7 +169,6 @@ def _value(value: object, param: str) -> AttributeValue:
 
 
 def _number(value: object, param: str, expected: str = "a number") -> float:
-    # Numbers are double precision in every engine, so an integer too large for one can never be stored.
     try:
         if is_number(value) and math.isfinite(number := float(value)):
             return number

@@ -52,7 +52,6 @@ class _Child:
             sys.executable, "-P", "-m", "ingestion.parse.child", str(os.getpid()), str(limits.max_memory_bytes),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
             env=inherited | _FIXED_ENVIRONMENT | {"PYTHONPATH": packages},
         )  # fmt: skip
@@ -121,14 +120,17 @@ class Children:
 
         Raises as `parse` does.
         """
-        request = {
+        request: dict[str, object] = {
             "command": "chunk",
             "text": orjson.Fragment(await asyncio.to_thread(artefact.dumps, text)),
             "chunking": asdict(chunking),
             "model": None if model is None else str(model),
         }
         rows: Any = await self._ask(request)
-        return [Span(*numbers, tuple(section)) for *numbers, section in rows]
+        return [
+            Span(start, end, ordinal, tokens, first_page, last_page, tuple(section))
+            for start, end, ordinal, tokens, first_page, last_page, section in rows
+        ]
 
     async def close(self) -> None:
         """End all children. Jobs under way and callers that wait get Unavailable."""

@@ -34,6 +34,7 @@ from ingestion.parse.artefact import dumps, loads
 from ingestion.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
+OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Parser(Protocol):
@@ -58,19 +59,22 @@ class Pipeline:
     eraser: Eraser
     settings: WorkerSettings
 
-    async def process(self, revision_id: str) -> None:
-        """Take the revision over and bring it to its end, or leave it as it is if it is not there to take."""
-        owner = f"{socket.gethostname()}:{os.getpid()}"
+    async def claim(self) -> Revision | None:
+        """Take over the next revision that is due; None if there is none."""
+        async with self.database.read() as session:
+            if not await work.anything_due(session):
+                return None
         async with self.database.write() as session:
-            revision = await work.claim(session, revision_id, owner, self.settings.lease_s)
-        if revision is None:
-            return
-        lease = Lease(revision.id, owner, revision.fence)
+            return await work.claim(session, OWNER, self.settings.lease_s)
+
+    async def process(self, revision: Revision) -> None:
+        """Bring a claimed revision to its end, whatever that is."""
+        lease = Lease(revision.id, OWNER, revision.fence)
         try:
             async with self._kept_alive(lease):
                 await self._advance(revision, lease)
         except LeaseLost:
-            log.info("the work on %s was taken over, cancelled or deleted", revision_id)
+            log.info("the work on %s was taken over, cancelled or deleted", revision.id)
             await self._release(lease)
         except asyncio.CancelledError:
             await self._release(lease)
@@ -78,7 +82,7 @@ class Pipeline:
         except CitewellError as error:
             await self._give_up(revision, lease, error)
         except Exception as error:
-            log.exception("the work on %s failed", revision_id)
+            log.exception("the work on %s failed", revision.id)
             await self._give_up(revision, lease, Unavailable(f"Citewell failed here: {error!r}."))
 
     async def _advance(self, revision: Revision, lease: Lease) -> None:

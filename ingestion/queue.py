@@ -22,13 +22,13 @@ from ingestion.valkey import Valkey
 log = logging.getLogger(__name__)
 
 QUEUE = "citewell:work"
-JOB = "process"
-MOST_WAKES = 256
-"""Wake-ups sent at once. Workers find the rest in the catalog, in their own time."""
+JOB = "wake"
+MOST_WAKES = 16
+"""Messages for one request. Each wakes one worker, and a woken worker goes on until nothing is due."""
 
 
 class Queue:
-    """Where wake-ups go. Failing to send one is not an error: the reconciler finds the work."""
+    """Where wake-ups go. Failing to send one is not an error: workers also look by themselves."""
 
     def __init__(self, settings: RedisSettings) -> None:
         self.settings = settings
@@ -37,10 +37,8 @@ class Queue:
 
     def wake(self, revisions: Sequence[Revision]) -> None:
         """Tell some worker of due work, without waiting for the queue."""
-        # The fence in the job's name makes it a new job for arq after each attempt, whatever became of the last.
-        names = [f"{revision.id}:{revision.fence}" for revision in revisions[:MOST_WAKES]]
-        if names:
-            task = asyncio.create_task(self._send(names))
+        if revisions:
+            task = asyncio.create_task(self._send([revision.id for revision in revisions[:MOST_WAKES]]))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
@@ -57,13 +55,13 @@ class Queue:
         if self._pool is not None:
             await self._pool.aclose()
 
-    async def _send(self, names: list[str]) -> None:
+    async def _send(self, revision_ids: list[str]) -> None:
         try:
             pool = await self._connect()
-            for name in names:
-                await pool.enqueue_job(JOB, name.partition(":")[0], _job_id=name)
+            for revision_id in revision_ids:
+                await pool.enqueue_job(JOB, revision_id)
         except (RedisError, OSError) as error:
-            log.warning("no wake-up was sent, the reconciler will find the work: %s", error)
+            log.warning("no wake-up was sent; the workers will find the work a little later: %s", error)
 
     async def _connect(self) -> ArqRedis:
         if self._pool is None:

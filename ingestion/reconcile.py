@@ -1,17 +1,13 @@
-"""Finds what a crash, a lost message or the clock left to do, and does it (I2). It runs beside every worker."""
+"""Finds what a crash or the clock left to clean up, and does it (I2). It runs beside every worker."""
 
 import asyncio
 import logging
 
-from sqlalchemy import select
-
 from indexes.catalog import files, stores, work
 from indexes.catalog.database import Database
-from indexes.catalog.tables import Revision
 from indexes.errors import CitewellError
 from ingestion.erase import Eraser
 from ingestion.intake import Intake
-from ingestion.queue import MOST_WAKES, Queue
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 100
@@ -20,9 +16,8 @@ _AT_ONCE = 100
 class Reconciler:
     """Each pass is safe to run at any time, any number of times, in several processes."""
 
-    def __init__(self, database: Database, queue: Queue, eraser: Eraser, intake: Intake) -> None:
+    def __init__(self, database: Database, eraser: Eraser, intake: Intake) -> None:
         self._database = database
-        self._queue = queue
         self._eraser = eraser
         self._intake = intake
 
@@ -38,8 +33,6 @@ class Reconciler:
     async def once(self) -> None:
         """One pass over everything."""
         async with self._database.read() as session:
-            due = await work.due(session, MOST_WAKES)
-            self._queue.wake(list(await session.scalars(select(Revision).where(Revision.id.in_(due)))))
             leftovers = await work.leftovers(session, _AT_ONCE)
             unsynced = await work.unsynced(session, _AT_ONCE)
             old_files = await files.expired(session)

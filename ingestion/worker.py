@@ -1,6 +1,11 @@
-"""The worker loop, on arq. With `queue` one of the two files that know arq."""
+"""The worker loop. With `queue` one of the two files that know arq, which carries the wake-ups.
+
+A message only says that something is due. What is due, and who does it, is decided by claims in the catalog, so a
+message that is lost, doubled or left behind by a dead worker changes nothing but the moment at which work begins.
+"""
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -9,57 +14,79 @@ from arq.worker import Worker as ArqWorker
 from arq.worker import func
 from redis.exceptions import RedisError
 
+from indexes.errors import CitewellError
 from ingestion.pipeline import Pipeline
 from ingestion.queue import JOB, QUEUE, Queue
 from ingestion.reconcile import Reconciler
 from ingestion.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
-_JOB_TIMEOUT_S = 24 * 3600
-"""A bound arq insists on; the lease in the catalog is what really bounds the work."""
+_RETRY_S = 0.5
 
 
 class Worker:
-    """Takes wake-ups and processes revisions until cancelled; beside that it reconciles."""
+    """Processes what is due, so many revisions at a time, until cancelled; beside that it reconciles."""
 
     def __init__(self, queue: Queue, pipeline: Pipeline, reconciler: Reconciler, settings: WorkerSettings) -> None:
         self._queue = queue
         self._pipeline = pipeline
         self._reconciler = reconciler
         self._settings = settings
+        self._woken = asyncio.Event()
+        self._places = asyncio.Semaphore(settings.concurrency)
 
     async def run(self) -> None:
         """Work until cancelled. On cancellation work in progress is given back and every lease released."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reconciler.run(self._settings.reconcile_s))
             group.create_task(self._listen())
+            while True:
+                await self._places.acquire()
+                if not await self._begin_next(group):
+                    self._places.release()
+                    await self._wait()
+
+    async def _begin_next(self, group: asyncio.TaskGroup) -> bool:
+        self._woken.clear()
+        try:
+            revision = await self._pipeline.claim()
+        except CitewellError as error:
+            log.warning("no work could be claimed: %s", error.message)
+            return False
+        if revision is None:
+            return False
+        task = group.create_task(self._pipeline.process(revision))
+        task.add_done_callback(lambda _: self._places.release())
+        return True
+
+    async def _wait(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.reconcile_s):
+                await self._woken.wait()
 
     async def _listen(self) -> None:
         while True:
-            worker = self._arq_worker()
+            listener = self._listener()
             try:
-                await worker.async_run()
+                await listener.async_run()
             except (RedisError, OSError) as error:
                 log.warning("the queue server does not answer (%s); trying again", error)
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(_RETRY_S)
             finally:
-                await worker.close()
+                await listener.close()
 
-    def _arq_worker(self) -> ArqWorker:
-        async def process(_context: dict[Any, Any], revision_id: str) -> None:
-            await self._pipeline.process(revision_id)
+    def _listener(self) -> ArqWorker:
+        async def wake(_context: dict[Any, Any], _revision_id: str) -> None:
+            self._woken.set()
 
         return ArqWorker(
-            functions=[func(process, name=JOB, keep_result=0)],
+            functions=[func(wake, name=JOB, keep_result=0)],
             queue_name=QUEUE,
             redis_settings=self._queue.settings,
             handle_signals=False,
-            max_jobs=self._settings.concurrency,
-            queue_read_limit=self._settings.concurrency * 4,
-            job_timeout=_JOB_TIMEOUT_S,
+            job_timeout=5,  # also how long the message of a worker that died stays reserved for it
             max_tries=1,
-            retry_jobs=False,
-            poll_delay=0.1,
+            poll_delay=0.05,
             log_results=False,
             job_serializer=orjson.dumps,
             job_deserializer=orjson.loads,

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -128,3 +128,20 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Starts services that end with the test; keyword arguments are their environment."""
+    made: list[Service] = []
+
+    def make(**environment: str) -> Service:
+        service = Service(tmp_path / f"home{len(made)}", environment)
+        made.append(service)
+        service.start()
+        return service
+
+    yield make
+    for service in made:
+        with contextlib.suppress(Exception):
+            service.kill()

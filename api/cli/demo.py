@@ -100,14 +100,20 @@ def _free_port() -> int:
 
 
 def _questions(client: "Client", store_id: str, outcomes: "Sequence[Outcome]") -> list[str]:
-    """One question each for three documents that lie far apart, from what they call themselves."""
+    """One question each on three documents that lie far apart, in words of their own."""
     from api.wire.vector_store_files import FileContentPage
 
     completed = [outcome for outcome in outcomes if outcome.status == "completed"]
-    picked = [completed[place * len(completed) // 3] for place in range(3)] if completed else []
+    picked = [completed[place * len(completed) // 3].file_id for place in range(3)] if completed else []
     questions = []
-    for outcome in dict.fromkeys(one.file_id for one in picked):
-        content = client.get(f"/vector_stores/{store_id}/files/{outcome}/content", FileContentPage)
-        title = next((line.strip() for line in content.data[0].text.splitlines() if line.strip()), "this")
-        questions.append(f"What is said about {title[:80]}?")
+    for file_id in dict.fromkeys(picked):
+        content = client.get(f"/vector_stores/{store_id}/files/{file_id}/content", FileContentPage)
+        questions.append(f"What is said about “{_topic(content.data[0].text)}”?")
     return questions
+
+
+def _topic(text: str) -> str:
+    """The beginning of the first sentence that is more than a heading."""
+    sentences = [sentence.split() for line in text.splitlines() for sentence in line.split(". ")]
+    words = next((sentence for sentence in sentences if len(sentence) >= 6), text.split())
+    return " ".join(words[:12]).rstrip(".,;:")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 console = Console(highlight=False, soft_wrap=True)
@@ -20,10 +20,12 @@ def print_json(objects: Iterable[BaseModel]) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table, on standard output. Text is shown as it is, never as markup."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console.print(table)
+    # Lines fold at the edge of a terminal; in a pipe they stay whole.
+    wide = console if console.is_terminal else Console(width=10_000)
+    wide.print(table)
 
 
 def place(key: str, page: int | None, offset: int) -> str:

@@ -25,26 +25,19 @@ class Lease:
     fence: int
 
 
-async def due(session: AsyncSession, limit: int) -> list[str]:
-    """Revisions that nobody works on and whose time has come, oldest first."""
-    now = time.time()
-    query = select(Revision.id).where(
-        Revision.state == RevisionState.PENDING, Revision.next_attempt_at <= now, Revision.lease_until < now
-    )
-    return list(await session.scalars(query.order_by(Revision.seq).limit(limit)))
+async def anything_due(session: AsyncSession) -> bool:
+    """Whether there is work that nobody does and whose time has come."""
+    return await session.scalar(select(Revision.id).where(*_due(time.time())).limit(1)) is not None
 
 
-async def claim(session: AsyncSession, revision_id: str, owner: str, lease_s: float) -> Revision | None:
-    """Take a due revision over and count the attempt, or return None if it is not there to take."""
+async def claim(session: AsyncSession, owner: str, lease_s: float) -> Revision | None:
+    """Take over the oldest revision that is due and count the attempt; None if there is none."""
     now = time.time()
+    oldest = select(Revision.seq).where(*_due(now)).order_by(Revision.seq).limit(1)
     statement = (
         update(Revision)
-        .where(
-            Revision.id == revision_id,
-            Revision.state == RevisionState.PENDING,
-            Revision.next_attempt_at <= now,
-            Revision.lease_until < now,
-        )
+        # On PostgreSQL several workers claim at once, each the next one that no other is just taking.
+        .where(Revision.seq == oldest.with_for_update(skip_locked=True).scalar_subquery(), *_due(now))
         .values(
             lease_owner=owner,
             lease_until=now + lease_s,
@@ -203,6 +196,10 @@ async def forget(session: AsyncSession, revision: Revision) -> None:
     forgotten = await session.scalar(update(Revision).where(*idle).values(**values).returning(Revision.id))
     if forgotten is not None:
         await session.execute(delete(ChunkRow).where(ChunkRow.revision_id == revision.id))
+
+
+def _due(now: float) -> tuple[ColumnElement[bool], ...]:
+    return (Revision.state == RevisionState.PENDING, Revision.next_attempt_at <= now, Revision.lease_until < now)
 
 
 def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:

@@ -46,7 +46,7 @@ class SentenceTransformerEmbedder:
         """
         model = _load(weights, device, threads)
         embedder = cls(weights, model)
-        width = embedder.embed_queries(["The first pass allocates what later ones reuse."]).shape[1]
+        width = embedder._forward(["The first pass allocates what later ones reuse."]).shape[1]
         if width != weights.spec.dimension:
             raise SettingsError(
                 f"The model in {weights.folder} makes {width} dimensions where its files say {weights.spec.dimension}."

@@ -46,9 +46,10 @@ class OpenShards:
                 entry.users -= 1
                 self._close_retired(entry)
 
-    def replace(self, folder: Path, shard: EdgeShard) -> None:
-        """From now on lend this shard; the old one closes after its last use."""
+    def replace(self, folder: Path, shard: EdgeShard, record: Callable[[], None]) -> None:
+        """From now on lend this shard; the old one closes after its last use. `record` makes that known to `load`."""
         with self._lock:
+            record()
             self._retire(folder)
             self._open[folder] = _Open(shard)
 

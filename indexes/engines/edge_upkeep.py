@@ -33,33 +33,8 @@ class EdgeUpkeep:
             self._waiting.add(version)
             self._due.put(version)
 
-    def close(self) -> None:
-        """Stop; a version being optimised stays as it was."""
-        self._closing.set()
-        self._due.put(None)
-        if child := self._child:
-            child.terminate()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while (version := self._due.get()) is not None:
-            done = self._optimise(version)
-            self._waiting.discard(version)
-            if not done and not self._closing.wait(_PAUSE_S):
-                self.submit(version)
-
-    def _optimise(self, version: EdgeVersion) -> bool:
-        """Whether there is nothing to try again."""
-        try:
-            return version.optimise(self._build)
-        except NotFound:
-            return True  # dropped in the meantime
-        except (CitewellError, OSError) as error:
-            if not self._closing.is_set():
-                log.warning("index version %s was not optimised, trying again: %s", version.folder.name, error)
-            return False
-
-    def _build(self, shard: Path, number_fields: list[str]) -> None:
+    def build(self, shard: Path, number_fields: list[str]) -> None:
+        """Optimise a shard that nobody has open, in a child process. Raises Unavailable if that fails."""
         # -P: the program's own folder holds a qdrant_edge.py and must not come first on the path.
         command = [sys.executable, "-P", optimise_shard.__file__, str(shard), *number_fields]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:  # noqa: S603
@@ -71,3 +46,29 @@ class EdgeUpkeep:
         if child.returncode != 0:
             last = problem.decode(errors="replace").strip().rpartition("\n")[2]
             raise Unavailable(f"optimising ended with status {child.returncode}: {last}")
+
+    def close(self) -> None:
+        """Stop; a version being optimised stays as it was."""
+        self._closing.set()
+        self._due.put(None)
+        if child := self._child:
+            child.terminate()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (version := self._due.get()) is not None:
+            done = not version.due() or self._optimise(version)
+            self._waiting.discard(version)
+            if not done and version.due() and not self._closing.wait(_PAUSE_S):
+                self.submit(version)
+
+    def _optimise(self, version: EdgeVersion) -> bool:
+        """Whether there is nothing to try again."""
+        try:
+            return version.optimise(self.build)
+        except NotFound:
+            return True  # dropped in the meantime
+        except (CitewellError, OSError) as error:
+            if not self._closing.is_set():
+                log.warning("index version %s was not optimised, trying again: %s", version.folder.name, error)
+            return False

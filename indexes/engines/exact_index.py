@@ -55,12 +55,13 @@ class _Snapshot:
 class ExactIndex:
     """One version in memory. Writers replace the snapshot; readers never wait for them."""
 
-    def __init__(self, version_id: str, dimension: int) -> None:
+    def __init__(self, version_id: str, manifest: Manifest) -> None:
+        self.made_by = manifest.hash
         self._version_id = version_id
-        self._dimension = dimension
+        self._dimension = manifest.embedding.dimension
         self._writing = threading.Lock()
         self._points: dict[str, Point] = {}
-        self._snapshot: _Snapshot | None = _Snapshot.of((), dimension)
+        self._snapshot: _Snapshot | None = _Snapshot.of((), self._dimension)
 
     def upsert(self, points: Sequence[Point]) -> None:
         for point in points:
@@ -122,31 +123,27 @@ class ExactEngine:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._versions: dict[str, tuple[str, ExactIndex]] = {}
+        self._indexes: dict[str, ExactIndex] = {}
 
     def create(self, version_id: str, manifest: Manifest) -> ExactIndex:
         with self._lock:
-            if version_id not in self._versions:
-                self._versions[version_id] = (manifest.hash, ExactIndex(version_id, manifest.embedding.dimension))
+            if version_id not in self._indexes:
+                self._indexes[version_id] = ExactIndex(version_id, manifest)
         return self.open(version_id, manifest)
 
     def open(self, version_id: str, manifest: Manifest) -> ExactIndex:
-        with self._lock:
-            if version_id not in self._versions:
-                raise unknown_version(version_id)
-            made_by, index = self._versions[version_id]
-        require_manifest(version_id, made_by, manifest)
+        index = self._indexes.get(version_id)
+        if index is None:
+            raise unknown_version(version_id)
+        require_manifest(version_id, index.made_by, manifest)
         return index
 
     def drop(self, version_id: str) -> None:
-        with self._lock:
-            _, index = self._versions.pop(version_id, (None, None))
-        if index is not None:
+        if index := self._indexes.pop(version_id, None):
             index.forget()
 
     def close(self) -> None:
-        with self._lock:
-            self._versions.clear()
+        self._indexes.clear()
 
 
 def _idf(total: int, holding: int) -> float:

@@ -101,8 +101,9 @@ def _comparison(dialect: Dialect[Clause], where: Comparison) -> Clause:
         return dialect.one_of(TOKENS, [_token(where.key, value) for value in values])
     if where.operator in (Operator.NE, Operator.NIN):
         return dialect.group(must_not=[dialect.one_of(TOKENS, [_token(where.key, value) for value in values])])
-    bounds = [float(value) for value in values if is_number(value)]
-    return dialect.group(must=[dialect.bounded(_number_field(where.key), where.operator, bound) for bound in bounds])
+    if not is_number(where.value):
+        return dialect.one_of(TOKENS, [])  # nothing is greater or less than what is no number
+    return dialect.bounded(_number_field(where.key), where.operator, float(where.value))
 
 
 def _token(key: str, value: AttributeValue) -> str:

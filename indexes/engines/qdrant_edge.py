@@ -83,9 +83,10 @@ _DIALECT = _EdgeDialect()
 class QdrantEdgeIndex:
     """One version in its shard."""
 
-    def __init__(self, version: EdgeVersion, dimension: int, upkeep: EdgeUpkeep) -> None:
+    def __init__(self, version: EdgeVersion, manifest: Manifest, upkeep: EdgeUpkeep) -> None:
         self.version = version
-        self._dimension = dimension
+        self.made_by = manifest.hash
+        self._dimension = manifest.embedding.dimension
         self._upkeep = upkeep
 
     def upsert(self, points: Sequence[Point]) -> None:
@@ -171,7 +172,7 @@ class QdrantEdgeEngine:
         self._shards = OpenShards(settings.open_shards)
         self._upkeep = EdgeUpkeep()
         self._lock = threading.Lock()
-        self._indexes: dict[str, tuple[str, QdrantEdgeIndex]] = {}
+        self._indexes: dict[str, QdrantEdgeIndex] = {}
 
     def create(self, version_id: str, manifest: Manifest) -> QdrantEdgeIndex:
         with self._lock:
@@ -180,19 +181,17 @@ class QdrantEdgeEngine:
         return self.open(version_id, manifest)
 
     def open(self, version_id: str, manifest: Manifest) -> QdrantEdgeIndex:
+        folder = self._files.folder(version_id)
         with self._lock:
-            if version_id not in self._indexes:
-                folder = self._files.folder(version_id)
-                made_by = read_manifest_hash(folder)
-                require_manifest(version_id, made_by, manifest)
-                self._indexes[version_id] = (made_by, self._index(folder, manifest))
-            made_by, index = self._indexes[version_id]
-        require_manifest(version_id, made_by, manifest)
+            index = self._indexes.get(version_id)
+            require_manifest(version_id, index.made_by if index else read_manifest_hash(folder), manifest)
+            if index is None:
+                index = self._indexes[version_id] = self._index(folder, manifest)
         return index
 
     def drop(self, version_id: str) -> None:
         with self._lock:
-            _, index = self._indexes.pop(version_id, (None, None))
+            index = self._indexes.pop(version_id, None)
         if index is None:
             self._files.remove(version_id)
         else:
@@ -205,7 +204,7 @@ class QdrantEdgeEngine:
 
     def _index(self, folder: Path, manifest: Manifest) -> QdrantEdgeIndex:
         version = EdgeVersion(folder, self._config(manifest), self._files, self._shards, self._settings.optimise_after)
-        return QdrantEdgeIndex(version, manifest.embedding.dimension, self._upkeep)
+        return QdrantEdgeIndex(version, manifest, self._upkeep)
 
     def _make(self, version_id: str, manifest: Manifest) -> None:
         work = self._files.work()

@@ -61,10 +61,11 @@ _DIALECT = _ServerDialect()
 class QdrantServerIndex:
     """One version in its collection."""
 
-    def __init__(self, client: QdrantClient, collection: str, dimension: int) -> None:
+    def __init__(self, client: QdrantClient, collection: str, manifest: Manifest) -> None:
+        self.made_by = manifest.hash
         self._client = client
         self._collection = collection
-        self._dimension = dimension
+        self._dimension = manifest.embedding.dimension
         self._indexed: set[str] = set()
 
     def upsert(self, points: Sequence[Point]) -> None:
@@ -131,7 +132,7 @@ class QdrantServerEngine:
         self._client = client
         self._settings = settings
         self._lock = threading.Lock()
-        self._indexes: dict[str, tuple[object, QdrantServerIndex]] = {}
+        self._indexes: dict[str, QdrantServerIndex] = {}
 
     def create(self, version_id: str, manifest: Manifest) -> QdrantServerIndex:
         collection = self._collection(version_id)
@@ -143,16 +144,12 @@ class QdrantServerEngine:
         return self.open(version_id, manifest)
 
     def open(self, version_id: str, manifest: Manifest) -> QdrantServerIndex:
+        collection = self._collection(version_id)
         with self._lock:
-            if version_id not in self._indexes:
-                collection = self._collection(version_id)
-                with _server_errors(collection):
-                    metadata = self._client.get_collection(collection).config.metadata or {}
-                index = QdrantServerIndex(self._client, collection, manifest.embedding.dimension)
-                require_manifest(version_id, metadata.get(_MANIFEST), manifest)
-                self._indexes[version_id] = (metadata.get(_MANIFEST), index)
-            made_by, index = self._indexes[version_id]
-        require_manifest(version_id, made_by, manifest)
+            index = self._indexes.get(version_id)
+            require_manifest(version_id, index.made_by if index else self._made_by(collection), manifest)
+            if index is None:
+                index = self._indexes[version_id] = QdrantServerIndex(self._client, collection, manifest)
         return index
 
     def drop(self, version_id: str) -> None:
@@ -167,6 +164,11 @@ class QdrantServerEngine:
 
     def _collection(self, version_id: str) -> str:
         return self._settings.prefix + version_id
+
+    def _made_by(self, collection: str) -> object:
+        with _server_errors(collection):
+            metadata = self._client.get_collection(collection).config.metadata or {}
+        return metadata.get(_MANIFEST)
 
     def _make(self, collection: str, manifest: Manifest) -> None:
         try:

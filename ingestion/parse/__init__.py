@@ -49,8 +49,8 @@ _PARSERS: Mapping[Format, str] = {
     Format.MBOX: "mail:parse_mbox",
     Format.MARKDOWN: "markdown:parse",
     Format.CSV: "delimited:parse",
-    Format.RST: "plain:parse_rst",
-    Format.ASCIIDOC: "plain:parse_asciidoc",
+    Format.RST: "rst:parse",
+    Format.ASCIIDOC: "asciidoc:parse",
     Format.SOURCE: "plain:parse_source",
     Format.TEXT: "plain:parse_text",
 }
@@ -67,7 +67,7 @@ def parse(path: Path, filename: str, limits: Limits | None = None) -> CanonicalT
     try:
         kind = detect(path, filename, limits)
         return assemble(_parser(kind)(path, limits), kind, limits)
-    except (DocumentError, MemoryError):
+    except (DocumentError, MemoryError, ImportError):  # A missing library is not the document's fault.
         raise
     except Exception as error:  # Parsers of foreign formats raise anything at all on broken input.
         raise DocumentError(

@@ -6,10 +6,12 @@ program.
 """
 
 import ctypes
+import logging
 import os
 import resource
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import astuple
 from functools import lru_cache
@@ -39,8 +41,6 @@ _FORBIDDEN = frozenset(
         "os.exec",
         "os.fork",
         "os.posix_spawn",
-        "os.startfile",
-        "webbrowser.open",
     ]
 )
 
@@ -91,6 +91,9 @@ def _confine(parent: int, max_memory_bytes: int) -> None:
         sys.exit(0)
     resource.setrlimit(resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # What a library has to say of one document is noise; what ends this process is not, and goes to the parent's log.
+    warnings.simplefilter("ignore")
+    logging.disable()
     # spaCy, which unstructured brings, takes torch if it finds it: 2 s and 180 MB that no parser needs.
     sys.modules["torch"] = None  # type: ignore[assignment]
     sys.addaudithook(_refuse)

@@ -73,7 +73,9 @@ def _words(value: object) -> str:
 def _tag_text(tag: re.Match[str]) -> str:
     """The words that a tag shows a reader: the label of a tab, the title of a note."""
     title = _TAG_TITLE.search(tag.group())
-    return (title[1] or title[2]) if title else ""
+    words = (title[1] or title[2]) if title else ""
+    stands_alone = words and tag.string[max(tag.start() - 1, 0) : tag.start()] in ("", "\n")
+    return f"{words}\n\n" if stands_alone else words
 
 
 def _pieces(tokens: Sequence[Token]) -> Iterator[Piece]:

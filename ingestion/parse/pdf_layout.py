@@ -123,7 +123,7 @@ def arrange(page: Page) -> list[Part]:
 
 
 def _rows(lines: Iterable[Line]) -> list[list[Line]]:
-    """Lines side by side, left to right. Side by side and long are columns: each line is then a row of its own."""
+    """Lines side by side, left to right. If they are long, they are columns: each line is then a row, in column order."""
     rows: list[list[Line]] = []
     for line in lines:
         if rows and rows[-1][-1].beside(line) and line.left > rows[-1][-1].right:
@@ -135,7 +135,7 @@ def _rows(lines: Iterable[Line]) -> list[list[Line]]:
             rows.append([line])
     lengths = [len(cell.text) for row in rows for cell in row if len(row) > 1]
     if lengths and median(lengths) > COLUMN_CHARS:
-        return [[line] for row in rows for line in row]
+        return [part.lines for part in _in_order([Part([line]) for row in rows for line in row])]
     tabular = [_lined_up(row, rows[max(at - 2, 0) : at] + rows[at + 1 : at + 3]) for at, row in enumerate(rows)]
     return [row if keep else [_whole(row)] for row, keep in zip(rows, tabular, strict=True)]
 

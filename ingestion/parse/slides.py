@@ -1,18 +1,28 @@
-"""Presentations (.pptx, .pptm): each slide is a page."""
+"""Presentations (.pptx, .pptm), by `unstructured`: each slide is a page.
 
-from collections.abc import Iterator
+`unstructured` also guesses titles from English grammar, with a spaCy model that it downloads when it is missing, and
+reports its use over the network. Neither happens: its grammar is replaced by white space before the rest of it is
+imported, and only what the file says of its structure is used.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lxml import html
+
 from indexes.model import BlockKind
-from ingestion.parse import elements
 from ingestion.parse.container import open_zip
-from ingestion.parse.draft import Draft, Piece, heading
+from ingestion.parse.draft import Draft, Piece, heading, table
 from ingestion.parse.limits import Limits
 from ingestion.parse.word import core_properties
 
 if TYPE_CHECKING:
     from unstructured.documents.elements import Element
+
+_LEFT_OUT = frozenset(("PageBreak", "PageNumber", "Header", "Footer"))
 
 
 def parse(path: Path, limits: Limits) -> Draft:
@@ -20,19 +30,40 @@ def parse(path: Path, limits: Limits) -> Draft:
     with open_zip(path, limits) as archive:
         metadata = core_properties(archive)
     title = metadata.pop("title", None)
-    elements.library()
+    _silence()
     from unstructured.partition.pptx import partition_pptx
 
-    found = partition_pptx(str(path), languages=[""], infer_table_structure=True)
+    found = partition_pptx(str(path), languages=[""], infer_table_structure=True, include_slide_notes=True)
     return Draft(list(_pieces(found)), str(title) if title else None, metadata)
 
 
-def _pieces(found: "list[Element]") -> Iterator[Piece]:
+@cache
+def _silence() -> None:
+    os.environ |= {"DO_NOT_TRACK": "1", "UNSTRUCTURED_DISABLE_NOTICE": "1"}
+    import unstructured.nlp.tokenize as grammar
+
+    grammar.sent_tokenize = lambda text: [text]
+    grammar.word_tokenize = str.split
+    grammar.pos_tag = lambda _: []
+
+
+def _pieces(found: Iterable["Element"]) -> Iterator[Piece]:
     page = None
-    for piece in elements.pieces(found):
-        if piece.page != page:
-            page = piece.page
+    for element in found:
+        category = type(element).__name__
+        if category in _LEFT_OUT:
+            continue
+        if element.metadata.page_number != page:
+            page = element.metadata.page_number
             yield heading("", 1, page)
-        # The first level is the title of the slide; a subtitle is text.
-        is_text = piece.kind is BlockKind.HEADING and piece.level > 1
-        yield Piece(piece.text, page=page) if is_text else piece
+        if category == "Table" and element.metadata.text_as_html:
+            yield table(_rows(element.metadata.text_as_html), page)
+        elif category == "Title" and not element.metadata.category_depth:
+            yield heading(element.text, 1, page)
+        else:  # A deeper title is a line that the file marks as a subtitle, or that looks like one.
+            yield Piece(element.text, BlockKind.LIST_ITEM if category == "ListItem" else BlockKind.PARAGRAPH, page=page)
+
+
+def _rows(markup: str) -> Iterator[list[str]]:
+    for row in html.fromstring(markup).iter("tr"):
+        yield [cell.text_content() for cell in row if cell.tag in ("td", "th")]

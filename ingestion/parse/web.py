@@ -1,20 +1,18 @@
 """HTML: pages, chapters of books, bodies of mails. Nothing is fetched, no script runs: only the given text is read."""
 
-from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 
 from lxml import etree, html
 
 from indexes.model import AttributeValue
-from ingestion.parse import elements
-from ingestion.parse.draft import Draft, Piece, attributes
+from ingestion.parse.draft import Draft, attributes
 from ingestion.parse.encoding import decode_markup
 from ingestion.parse.limits import Limits
+from ingestion.parse.web_blocks import blocks
 
 # What a page shows around its content, or never shows.
-_NEVER = (
-    "//script | //style | //noscript | //template | //iframe | //object | //embed | //svg | //canvas | //head//link"
-)
+_NEVER = "//head | //script | //style | //noscript | //template | //iframe | //object | //embed | //svg | //canvas"
 _HIDDEN = (
     "//*[@hidden or @aria-hidden='true' or contains(translate(@style, ' ', ''), 'display:none')"
     " or contains(translate(@style, ' ', ''), 'visibility:hidden')]"
@@ -39,22 +37,27 @@ def parse(path: Path, limits: Limits) -> Draft:
 
 def read(markup: str) -> Draft:
     """As `parse`, for HTML that is already text."""
-    root = _tree(markup)
+    root, warnings = _tree(markup)
     if root is None:
         return Draft(())
     title = root.findtext(".//title")
     metadata = _metadata(root)
     _drop(root, _NEVER)
     _drop(root, _HIDDEN)
-    return Draft(list(_pieces(root)), title, metadata)
+    content = _main(root)
+    _open_layout_tables(content)
+    return Draft(list(blocks(content)), title, metadata, warnings)
 
 
-def _tree(markup: str) -> html.HtmlElement | None:
+def _tree(markup: str) -> tuple[html.HtmlElement | None, tuple[str, ...]]:
+    """The document and what to tell its owner. libxml2 stops at 2,048 levels, whatever it is told."""
     parser = html.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, huge_tree=True, encoding="utf-8")
     try:
-        return html.document_fromstring(markup.encode("utf-8", "replace"), parser=parser)
+        root = html.document_fromstring(markup.encode("utf-8", "replace"), parser=parser)
     except etree.ParserError:  # Nothing but comments or white space.
-        return None
+        return None, ()
+    cut = any("Excessive depth" in error.message for error in parser.error_log)
+    return root, ("Parts of this page are nested too deeply to be read; they are left out.",) if cut else ()
 
 
 def _metadata(root: html.HtmlElement) -> dict[str, AttributeValue]:
@@ -74,19 +77,9 @@ def _drop(root: html.HtmlElement, path: str) -> None:
             element.drop_tree()
 
 
-def _pieces(root: html.HtmlElement) -> Iterator[Piece]:
-    content = _main(root)
-    _open_layout_tables(content)
-    elements.library()
-    from unstructured.partition.html import partition_html
-
-    found = partition_html(text=html.tostring(content, encoding="unicode"), languages=[""])
-    yield from (piece for piece in elements.pieces(found))
-
-
 def _main(root: html.HtmlElement) -> html.HtmlElement:
     """`root` without its furniture, or the one part of it that says it is the main one."""
-    whole = html.fromstring(html.tostring(root, encoding="unicode"))
+    whole = deepcopy(root)
     _drop(root, _FURNITURE)
     _drop_menus(root)
     if not root.text_content().strip():

@@ -116,6 +116,12 @@ def test_a_kill_while_a_version_is_made_leaves_no_half_of_one(tmp_path):
         engine.open("ixv_1", MANIFEST)
     assert engine.create("ixv_1", MANIFEST).chunk_ids("rev_x") == set()
     engine.close()
+    unused = tmp_path / "vectors" / "ixv_1" / "shard-1"  # copied, but not yet made current
+    unused.mkdir()
+    engine = open_edge(tmp_path)
+    assert engine.open("ixv_1", MANIFEST).chunk_ids("rev_x") == set()
+    assert not unused.exists()
+    engine.close()
 
 
 def test_a_directory_has_one_owner(tmp_path):
@@ -146,7 +152,7 @@ def optimised(index):
     """Optimises now, as the upkeep thread does; True if the version went over to the copy."""
     upkeep = EdgeUpkeep()
     try:
-        return index.version.optimise(upkeep._build)
+        return index.version.optimise(upkeep.build)
     finally:
         upkeep.close()
 
@@ -164,7 +170,7 @@ def test_optimising_keeps_what_is_written_and_deleted_meanwhile(tmp_path):
     def build(path, fields):
         assert fields == ["numbers.k6c617465"]  # too many chunks to index `late` at once
         building.set()
-        upkeep._build(path, fields)
+        upkeep.build(path, fields)
 
     work = threading.Thread(target=lambda: results.append(index.version.optimise(build)))
     work.start()

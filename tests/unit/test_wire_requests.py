@@ -68,7 +68,7 @@ async def _post(path: str, body: Any) -> Response:
         ),
         ("/search", {"query": "x", "max_num_results": "many"}, "invalid_type", "max_num_results", "but is 'many'"),
         ("/search", {"query": ""}, "invalid_value", "query", "at least 1 character"),
-        ("/search", {"query": 7}, "invalid_type", "query", "must be a valid string, but is 7"),
+        ("/search", {"query": 7}, "invalid_type", "query", "must be a valid string or a valid list, but is 7"),
         ("/search", {"query": "a\x00b"}, "invalid_value", "query", "U+0000"),
         ("/search", {"query": ["ok", 7]}, "invalid_type", "query[1]", "valid string"),
         (
@@ -111,6 +111,8 @@ async def _post(path: str, body: Any) -> Response:
             "chunking_strategy.static",
             "here 50",
         ),
+        ("/files", {"file_id": "f", "attributes": {"a": None}}, "invalid_type", "attributes.a", "or a valid number"),
+        ("/responses", {"input": []}, "invalid_value", "input", "at least 1 item"),
         ("/batches", {}, "invalid_value", None, "either `file_ids` or `files`"),
         ("/batches", {"file_ids": ["f"] * 2001}, "invalid_value", "file_ids", "at most 2000"),
         (

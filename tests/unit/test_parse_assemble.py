@@ -1,0 +1,86 @@
+"""Canonical texts: where blocks lie, what normalising does, and that bytes come back as they went."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexes.errors import DocumentError
+from indexes.model import BlockKind, CanonicalText
+from ingestion.parse import artefact
+from ingestion.parse.assemble import assemble
+from ingestion.parse.draft import Draft, Piece, heading, table
+from ingestion.parse.limits import Limits
+
+# Surrogates too: a parser may hand over anything that Python calls text.
+texts = st.text(st.characters(), max_size=60) | st.sampled_from(
+    ["\x00", "\ud800", "a\r\n\r\n\r\nb", " \u2028 ", "e\u0301", "\ufeff"]
+)
+boxes = st.none() | st.tuples(*[st.floats(-1e6, 1e6).map(lambda value: round(value, 1))] * 4)
+pieces = st.lists(
+    st.builds(Piece, texts, st.sampled_from(BlockKind), st.integers(1, 6), st.none() | st.integers(1, 9999), boxes),
+    max_size=12,
+)
+
+
+def assembled(*parts: Piece) -> CanonicalText:
+    return assemble(Draft(parts), "text/plain", Limits())
+
+
+@given(pieces)
+def test_blocks_are_ordered_disjoint_and_cover_all_but_white_space(parts: list[Piece]) -> None:
+    try:
+        canonical = assembled(*parts)
+    except DocumentError as error:
+        assert error.code == "empty_file"
+        return
+    canonical.text.encode("utf-8")
+    end = 0
+    for block in canonical.blocks:
+        assert end <= block.start < block.end <= len(canonical.text)
+        assert not canonical.text[end : block.start].strip()
+        assert canonical.text[block.start : block.end].strip()
+        end = block.end
+    assert end == len(canonical.text)
+    assert artefact.loads(artefact.dumps(canonical)) == canonical
+
+
+@given(pieces)
+def test_assembling_what_was_assembled_changes_nothing(parts: list[Piece]) -> None:
+    try:
+        first = assembled(*parts)
+    except DocumentError:
+        return
+    again = assembled(*(Piece(first.text[block.start : block.end], block.kind) for block in first.blocks))
+    assert again.text == first.text
+
+
+def test_sections_follow_the_headings() -> None:
+    canonical = assembled(
+        heading("Guide", 1), heading("Leave", 2), Piece("a"), heading("Pay", 2), heading("", 1), Piece("b")
+    )
+    assert [block.section for block in canonical.blocks] == [
+        ("Guide",),
+        ("Guide", "Leave"),
+        ("Guide", "Leave"),
+        ("Guide", "Pay"),
+        (),
+    ]
+    assert canonical.title == "Guide"
+
+
+def test_code_keeps_its_spaces_and_prose_does_not() -> None:
+    canonical = assembled(Piece("a \t b\r\n\r\n\r\nc\u00a0d"), Piece("\ndef f():\n\n    pass  \n", BlockKind.CODE))
+    assert canonical.text == "a b\nc d\n\ndef f():\n\n    pass"
+
+
+def test_tables_are_rows_of_cells_without_empty_columns() -> None:
+    piece = table([["Name", "", "Days"], ["Ann\n Lee", "", "12"], ["", "", ""], ["Bo"]])
+    assert piece.text == "Name | Days\nAnn Lee | 12\nBo | "
+    assert piece.kind is BlockKind.TABLE
+    assert table([["only"], ["one column"]]).kind is BlockKind.PARAGRAPH
+
+
+def test_a_text_past_the_limit_is_refused() -> None:
+    with pytest.raises(DocumentError) as caught:
+        assemble(Draft([Piece("word " * 100)]), "text/plain", Limits(max_text_chars=400))
+    assert caught.value.code == "too_large"

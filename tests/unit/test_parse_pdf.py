@@ -1,0 +1,126 @@
+"""PDF: reading order, headings, tables, running heads, boxes. The files are written here, glyph by glyph."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from indexes.errors import DocumentError
+from indexes.model import BlockKind, CanonicalText
+from ingestion.parse import Limits, parse
+
+Line = tuple[float, float, float, str]  # x, y from below, size, text
+
+BODY = "Plain words fill this line of the body"
+
+
+def pdf(*pages: Sequence[Line], rotate: int = 0) -> bytes:
+    """A PDF whose pages (600 x 800 points) show the given lines in Helvetica, in this order."""
+    objects = [b"<</Type/Catalog/Pages 2 0 R>>", b"", b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"]
+    kids = []
+    for lines in pages:
+        shown = "".join(f"BT /F1 {size} Tf 1 0 0 1 {x} {y} Tm ({text}) Tj ET\n" for x, y, size, text in lines)
+        data = shown.encode("latin-1")
+        objects.append(b"<</Length %d>>stream\n%s\nendstream" % (len(data), data))
+        kids.append(f"{len(objects) + 1} 0 R")
+        page = f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Rotate {rotate}/Contents {len(objects)} 0 R"
+        objects.append(f"{page}/Resources<</Font<</F1 3 0 R>>>>>>".encode())
+    objects[1] = f"<</Type/Pages/Kids[{' '.join(kids)}]/Count {len(kids)}>>".encode()
+    body = b"%PDF-1.4\n"
+    offsets = []
+    for number, data in enumerate(objects, start=1):
+        offsets.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, data)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    size = len(objects) + 1
+    head = b"xref\n0 %d\n0000000000 65535 f \n" % size
+    return body + head + table + b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (size, len(body))
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    def parsed(*pages: Sequence[Line], rotate: int = 0) -> CanonicalText:
+        path = tmp_path / "file"
+        path.write_bytes(pdf(*pages, rotate=rotate))
+        return parse(path, "file.pdf")
+
+    return parsed
+
+
+def texts(canonical: CanonicalText) -> list[str]:
+    return [canonical.text[block.start : block.end] for block in canonical.blocks]
+
+
+def paragraph(x: float, top: float, *lines: str) -> list[Line]:
+    return [(x, top - 12 * number, 10, line) for number, line in enumerate(lines)]
+
+
+def test_lines_become_paragraphs_with_page_section_and_box(read) -> None:
+    canonical = read(
+        [(50, 700, 20, "Annual report"), *paragraph(50, 660, BODY, BODY), *paragraph(50, 620, "Second paragraph.")],
+        paragraph(50, 700, "Another page."),
+    )
+    assert texts(canonical) == ["Annual report", f"{BODY} {BODY}", "Second paragraph.", "Another page."]
+    heading, first, _, last = canonical.blocks
+    assert heading.kind is BlockKind.HEADING
+    assert canonical.title == "Annual report"
+    assert (first.page, last.page) == (1, 2)
+    assert first.section == last.section == ("Annual report",)
+    left, top, right, bottom = first.box
+    assert left == pytest.approx(50, abs=2)
+    assert 120 < top < 140 < bottom < 160
+    assert 200 < right < 300
+
+
+@pytest.mark.parametrize("order", ["columns", "rows"])
+def test_two_columns_are_read_one_after_the_other(read, order: str) -> None:
+    left = [f"left {number} goes on to the end" for number in range(8)]
+    right = [f"right {number} goes on to the end" for number in range(8)]
+    columns = [paragraph(50, 650, *left), paragraph(330, 650, *right)]
+    body = (
+        columns[0] + columns[1] if order == "columns" else [line for row in zip(*columns, strict=True) for line in row]
+    )
+    canonical = read([(50, 700, 18, "A title that spans both of the columns"), *body])
+    assert texts(canonical) == ["A title that spans both of the columns", " ".join(left), " ".join(right)]
+
+
+def test_aligned_cells_are_a_table(read) -> None:
+    rows = [("Item", "Price", "Stock"), ("Chair", "40", "3"), ("Long table", "120", "12")]
+    cells = [
+        (x, 600 - 14 * number, 10, cell)
+        for number, row in enumerate(rows)
+        for x, cell in zip((50, 200, 300), row, strict=True)
+    ]
+    canonical = read([*paragraph(50, 650, BODY), *cells])
+    assert texts(canonical)[1] == "Item | Price | Stock\nChair | 40 | 3\nLong table | 120 | 12"
+    assert canonical.blocks[1].kind is BlockKind.TABLE
+
+
+def test_running_heads_stay_once(read) -> None:
+    pages = [[(50, 780, 8, f"Handbook page {n}"), *paragraph(50, 600, f"Content number {n} here")] for n in range(1, 6)]
+    canonical = read(*pages)
+    assert canonical.text.count("Handbook") == 1
+    assert canonical.text.count("Content") == 5
+
+
+def test_boxes_are_those_of_the_page_as_it_is_shown(read) -> None:
+    canonical = read([(50, 700, 10, "Turned")], rotate=90)
+    left, top, right, bottom = canonical.blocks[0].box
+    # Turned clockwise, what was 700 above the bottom is 700 from the left, and text runs down the page.
+    assert 690 < left < right < 715
+    assert top == pytest.approx(50, abs=2)
+    assert bottom > top
+
+
+def test_pictures_alone_are_no_text(read) -> None:
+    with pytest.raises(DocumentError) as caught:
+        read([])
+    assert caught.value.code == "no_text_layer"
+
+
+def test_too_many_pages_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(pdf(*[paragraph(50, 700, "x")] * 3))
+    with pytest.raises(DocumentError) as caught:
+        parse(path, "file.pdf", Limits(max_pages=2))
+    assert caught.value.code == "too_large"
