@@ -71,8 +71,9 @@ class _Child:
 
     async def kill(self) -> None:
         """End the child and whatever it started, at once."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         if self.process.stdin is not None:
             self.process.stdin.close()
         await self.process.wait()

@@ -3,6 +3,7 @@
 import codecs
 import email
 import email.policy
+import re
 from collections.abc import Iterable, Iterator
 from email.message import EmailMessage, Message
 from functools import cache
@@ -17,6 +18,8 @@ from ingestion.parse.encoding import decode
 from ingestion.parse.limits import Limits
 from ingestion.parse.plain import paragraphs
 
+# What begins a message in a mailbox; the standard library's reader opens the file for writing.
+_MBOX_MARK = re.compile(rb"(?:\A|\n\r?\n)From [^\n]*\n")
 _SHOWN = ("From", "To", "Cc", "Date")
 
 
@@ -31,10 +34,8 @@ def parse_eml(path: Path, limits: Limits) -> Draft:
 
 def parse_mbox(path: Path, limits: Limits) -> Draft:
     """The messages of a mailbox, one after the other."""
-    import mailbox
-
-    box = mailbox.mbox(path, create=False)
-    messages = (email.message_from_bytes(box.get_bytes(key), policy=email.policy.default) for key in box.iterkeys())
+    parts = _MBOX_MARK.split(path.read_bytes())[1:]
+    messages = (email.message_from_bytes(part, policy=email.policy.default) for part in parts)
     return Draft([piece for message in messages for piece in _message(message, 1, limits)])
 
 

@@ -123,7 +123,7 @@ def arrange(page: Page) -> list[Part]:
 
 
 def _rows(lines: Iterable[Line]) -> list[list[Line]]:
-    """Lines side by side, left to right. If they are long, they are columns: each line is then a row, in column order."""
+    """Lines side by side, left to right. Long ones are columns: each is then a row of its own, in column order."""
     rows: list[list[Line]] = []
     for line in lines:
         if rows and rows[-1][-1].beside(line) and line.left > rows[-1][-1].right:

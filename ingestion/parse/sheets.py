@@ -19,7 +19,8 @@ def parse_xlsx(path: Path, limits: Limits) -> Draft:
     with open_zip(path, limits) as archive:
         metadata = core_properties(archive)
     title = metadata.pop("title", None)
-    book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+    # By its bytes: openpyxl would judge the file by its name.
+    book = openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=True, data_only=True, keep_links=False)
     for sheet in book.worksheets:
         sheet.reset_dimensions()  # What a file says of its size can be a lie of 17 billion cells.
     sheets = ((sheet.title, sheet.iter_rows(values_only=True)) for sheet in book.worksheets)

@@ -8,6 +8,7 @@ imported, and only what the file says of its structure is used.
 import os
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,8 @@ def parse(path: Path, limits: Limits) -> Draft:
     _silence()
     from unstructured.partition.pptx import partition_pptx
 
-    found = partition_pptx(str(path), languages=[""], infer_table_structure=True, include_slide_notes=True)
-    return Draft(list(_pieces(found)), str(title) if title else None, metadata)
+    found = partition_pptx(str(path), languages=[""], infer_table_structure=True, include_slide_notes=False)
+    return Draft(list(_pieces(found, _notes(path))), str(title) if title else None, metadata)
 
 
 @cache
@@ -47,15 +48,27 @@ def _silence() -> None:
     grammar.pos_tag = lambda _: []
 
 
-def _pieces(found: Iterable["Element"]) -> Iterator[Piece]:
-    page = None
+def _notes(path: Path) -> list[str]:
+    """The speaker's notes of each slide; unstructured would put them before what they are about."""
+    from pptx import Presentation
+
+    frames = (slide.has_notes_slide and slide.notes_slide.notes_text_frame for slide in Presentation(str(path)).slides)
+    return [frame.text if frame else "" for frame in frames]
+
+
+def _pieces(found: Iterable["Element"], notes: list[str]) -> Iterator[Piece]:
+    shown = {page: list(group) for page, group in groupby(found, lambda element: element.metadata.page_number)}
+    for page, note in enumerate(notes, start=1):
+        yield heading("", 1, page)
+        yield from _slide(shown.get(page, ()), page)
+        yield Piece(note, page=page)
+
+
+def _slide(found: Iterable["Element"], page: int) -> Iterator[Piece]:
     for element in found:
         category = type(element).__name__
         if category in _LEFT_OUT:
             continue
-        if element.metadata.page_number != page:
-            page = element.metadata.page_number
-            yield heading("", 1, page)
         if category == "Table" and element.metadata.text_as_html:
             yield table(_rows(element.metadata.text_as_html), page)
         elif category == "Title" and not element.metadata.category_depth:

@@ -154,9 +154,10 @@ async def test_an_answer_that_hits_the_limit_says_so(answering: Answering, llm: 
 
 
 async def test_a_passage_that_does_not_fit_in_the_context_cannot_be_cited(llm: ScriptedLlm) -> None:
-    server = LlmSettings(name="llm", base_url=llm.base_url, model="m", context_tokens=1000, max_output_tokens=330)
+    server = LlmSettings(name="llm", base_url=llm.base_url, model="m", context_tokens=2048)
+    endless = hit("sick.md", "sick leave " * 1000, 0, 0.5)
     async with Answering.open(GenerationSettings(llms=(server,))) as answering:
-        answer = final(await events(answering, "llm"))
+        answer = final(await events(answering, "llm", hits=(HITS[0], endless)))
     assert "sick leave" not in llm.requests[0]["messages"][-1]["content"]
     assert (len(answer.citations), answer.dropped_markers) == (1, 2)
 

@@ -1,4 +1,4 @@
-"""The pool of parser children: what a document can do to it, and what it cannot. A FIFO is a document that never ends."""
+"""The pool of parser children: what a document can do to it, and what not. A FIFO is a document that never ends."""
 
 import asyncio
 import os
@@ -79,7 +79,7 @@ async def test_more_callers_than_workers_take_turns(document: Path) -> None:
 
 
 async def test_a_document_that_hangs_fails_alone(endless: Path, document: Path) -> None:
-    pool = Children(workers=1, limits=Limits(max_seconds=3.0))
+    pool = Children(workers=1, limits=Limits(max_seconds=5.0))
     first, second = await asyncio.gather(
         pool.parse(endless, "a.md"), pool.parse(document, "a.md"), return_exceptions=True
     )
@@ -90,16 +90,14 @@ async def test_a_document_that_hangs_fails_alone(endless: Path, document: Path) 
 
 
 async def test_a_document_that_eats_memory_fails_alone(tmp_path: Path, document: Path) -> None:
-    pool = Children(workers=1, limits=Limits(max_memory_bytes=400 << 20, max_text_chars=1 << 30))
+    pool = Children(workers=1, limits=Limits(max_memory_bytes=400 << 20))
     greedy = tmp_path / "greedy"
     with greedy.open("wb") as file:
-        file.truncate(300 << 20)
-        file.write(b"word ")
-        file.seek(0)
-        file.write(b"word ")
+        file.write(b"word " * 2000)
+        file.truncate(600 << 20)  # The rest are zeros that take no room on the disk.
     with pytest.raises(DocumentError) as caught:
         await pool.parse(greedy, "a.csv")
-    assert caught.value.code in ("parse_memory", "unsupported_file")
+    assert caught.value.code == "parse_memory"
     assert (await pool.parse(document, "a.md")).title == "Title"
     await pool.close()
 
@@ -118,14 +116,11 @@ async def test_a_crash_is_tried_once_more_on_a_fresh_child(children: Children, e
 async def test_one_crash_is_forgiven(children: Children, endless: Path) -> None:
     job = asyncio.create_task(children.parse(endless, "a.md"))
     first = await a_new_child()
-    os.kill(first, signal.SIGSEGV)
-    await a_new_child(first)
-    await asyncio.to_thread(endless.write_text, "# Late\n\nbut whole")
+    # The first child waits for a writer; its successor finds an ordinary file in the same place.
     endless.unlink()
     endless.write_text("# Late\n\nbut whole")
-    with pytest.raises((DocumentError, Unavailable)):
-        raise DocumentError("x")
-    del job
+    os.kill(first, signal.SIGSEGV)
+    assert (await job).title == "Late"
 
 
 async def test_a_cancelled_job_frees_its_place(children: Children, endless: Path, document: Path) -> None:

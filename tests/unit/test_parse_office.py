@@ -86,10 +86,11 @@ def test_each_sheet_is_a_section_and_long_ones_repeat_their_header(tmp_path: Pat
 
 
 OPEN_DOCUMENT = """<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
- xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0">
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+ xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0">
 <office:body><office:text><text:h text:outline-level="1">Plan</text:h>
-<text:p>One<text:s text:c="2"/>two<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>why</text:p>
-</text:note-body></text:note>.</text:p><text:list><text:list-item><text:p>step</text:p></text:list-item></text:list>
+<text:p>One<text:s text:c="2"/>two<text:note><text:note-citation>1</text:note-citation>
+<text:note-body><text:p>why</text:p></text:note-body></text:note>.</text:p><text:list><text:list-item><text:p>step</text:p></text:list-item></text:list>
 <table:table><table:table-row><table:table-cell><text:p>a</text:p></table:table-cell>
 <table:table-cell table:number-columns-repeated="2"><text:p>b</text:p></table:table-cell></table:table-row>
 <table:table-row table:number-rows-repeated="1048000"><table:table-cell table:number-columns-repeated="16000"/>
