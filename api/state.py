@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from api.limits import Capacity
 from api.settings import Settings
 from generation.answering import Answering

@@ -3,14 +3,13 @@
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartCallbacks, MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from indexes.errors import InvalidRequest, TooLarge
@@ -43,7 +42,7 @@ async def received(request: Request, folder: Path, max_bytes: int) -> AsyncItera
         await _linger(request)
         raise _too_large(max_bytes)
     with tempfile.NamedTemporaryFile(dir=folder, prefix="upload-", delete=False) as file:
-        reading = _Reading(file, Received(Path(file.name)), max_bytes)
+        reading = _Reading(file.write, Received(Path(file.name)), max_bytes)
         try:
             await _read(request, reading)
             file.flush()
@@ -96,9 +95,9 @@ def _too_large(max_bytes: int) -> TooLarge:
 class _Reading:
     """The state of one multipart body: which part is being read, and where its bytes go."""
 
-    def __init__(self, file: BinaryIO, result: Received, max_bytes: int) -> None:
+    def __init__(self, write: Callable[[bytes], int], result: Received, max_bytes: int) -> None:
         self.result = result
-        self._file = file
+        self._write = write
         self._max_bytes = max_bytes
         self._hash = hashlib.sha256()
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
@@ -107,7 +106,7 @@ class _Reading:
         self._is_file = False
         self._value = bytearray()
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> MultipartCallbacks:
         """What the parser calls."""
         return {
             "on_part_begin": self._part_begin,
@@ -156,7 +155,7 @@ class _Reading:
         if self.result.bytes > self._max_bytes:
             raise _too_large(self._max_bytes)
         self._hash.update(piece)
-        self._file.write(piece)
+        self._write(piece)
 
     def _part_end(self) -> None:
         if not self._is_file:

@@ -112,24 +112,24 @@ class S3Blobs:
         self._store = store
 
     def add(self, source: Path, key: str) -> None:
-        with _storage_errors(key):
+        with _storage_errors():
             self._store.put(key, source)
 
     def write(self, key: str, data: bytes) -> None:
-        with _storage_errors(key):
+        with _storage_errors():
             self._store.put(key, data)
 
     def read(self, key: str) -> bytes:
-        with _storage_errors(key):
+        with _storage_errors(missing=key):
             return bytes(self._store.get(key).bytes())
 
     def stream(self, key: str) -> Iterator[bytes]:
-        with _storage_errors(key):
+        with _storage_errors(missing=key):
             for piece in self._store.get(key).stream(min_chunk_size=READ_BYTES):
                 yield bytes(piece)
 
     def delete(self, key: str) -> None:
-        with _storage_errors(key), suppress(FileNotFoundError):
+        with _storage_errors(), suppress(FileNotFoundError):
             self._store.delete(key)
 
 
@@ -151,12 +151,13 @@ def open_blobs(settings: BlobSettings, home: Path) -> DirectoryBlobs | S3Blobs:
 
 
 @contextmanager
-def _storage_errors(key: str) -> Iterator[None]:
+def _storage_errors(missing: str | None = None) -> Iterator[None]:
+    """`missing` is the key that is read; when nothing is read, what is not found is the bucket itself."""
     try:
         yield
-    except FileNotFoundError as error:
-        raise _missing(key) from error
-    except BaseError as error:
+    except (FileNotFoundError, BaseError) as error:
+        if missing is not None and isinstance(error, FileNotFoundError):
+            raise _missing(missing) from error
         raise Unavailable(f"The blob storage did not answer: {error}. Try again.") from error
 
 

@@ -212,7 +212,7 @@ def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
 
 
 async def _change(session: AsyncSession, lease: Lease, values: dict[str, object]) -> None:
-    statement = update(Revision).where(*_held(lease)).values(**values, updated_at=time.time())  # type: ignore[arg-type]
+    statement = update(Revision).where(*_held(lease)).values(**values, updated_at=time.time())
     changed = await session.scalar(statement.returning(Revision.id), execution_options={"synchronize_session": False})
     if changed is None:
         raise LeaseLost(f"The work on {lease.revision_id} was taken over, cancelled or deleted.")

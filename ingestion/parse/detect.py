@@ -54,25 +54,7 @@ _BY_NAME = {
     **dict.fromkeys((".xml", ".nxml"), Format.XML),
 }
 # Plain text under one of these names is a broken or mislabelled file, not a document.
-_BINARY_NAMES = frozenset(
-    [
-        ".pdf",
-        ".docx",
-        ".pptx",
-        ".xlsx",
-        ".odt",
-        ".ods",
-        ".odp",
-        ".epub",
-        ".zip",
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".heic",
-        ".msg",
-        ".ppt",
-    ]
-)
+_BINARY_NAME = re.compile(r"\.(pdf|docx|pptx|xlsx|od[tsp]|epub|zip|jpe?g|png|heic|msg|ppt)")
 
 _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _ARCHIVES = (b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b", b"Rar!\x1a\x07", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
@@ -147,7 +129,7 @@ def _of_text(head: str, suffix: str) -> Format:
         return Format.MBOX
     if _is_mail(head):
         return Format.EML
-    if suffix in _BINARY_NAMES:
+    if _BINARY_NAME.fullmatch(suffix):
         raise DocumentError(
             f"The name ends in {suffix}, but the file holds plain text: it is damaged or misnamed. Export it again.",
             code="invalid_file",

@@ -93,24 +93,20 @@ def read_page(document: pypdfium2.PdfDocument, index: int) -> Page:
     """Page `index` (from 0) of `document`; a page that cannot be read comes back without lines."""
     try:
         page = document[index]
-    except pypdfium2.PdfiumError:
-        return Page(index + 1, 0.0, 0.0, 0)
-    try:
         text = page.get_textpage()
     except pypdfium2.PdfiumError:
         return Page(index + 1, 0.0, 0.0, 0)
     left, bottom, right, top = page.get_bbox()
     turns = _text_turns(text)
-    lines = _joined(list(_lines(text, turns, (left, bottom, right, top))))
     width, height = (right - left, top - bottom) if turns % 2 == 0 else (top - bottom, right - left)
+    lines = _joined(list(_lines(text, turns, (left, bottom, right, top))))
     has_images = not lines and next(page.get_objects(filter=(raw.FPDF_PAGEOBJ_IMAGE,)), None) is not None
-    return Page(
-        index + 1, width, height, page.get_rotation() // 90 - turns, lines, has_images, _is_garbled(text)
-    )  # fmt: skip
+    turned = page.get_rotation() // 90 - turns
+    return Page(index + 1, width, height, turned, lines, has_images, _is_garbled(text))
 
 
 def _text_turns(text: pypdfium2.PdfTextPage) -> int:
-    """Quarter turns counter-clockwise of most of the text, as the page's coordinates have it."""
+    """Quarter turns clockwise that make most of the text run from left to right in the page's own coordinates."""
     count = text.count_chars()
     sample = range(0, count, max(1, count // 200))
     turns = Counter(round(raw.FPDFText_GetCharAngle(text, index) / QUARTER_TURN) % 4 for index in sample)
@@ -134,7 +130,7 @@ def _glyphs(text: pypdfium2.PdfTextPage, turns: int, page: Box) -> Iterator[_Gly
             continue
         x0, y0, x1, y1 = box.left - page[0], box.bottom - page[1], box.right - page[0], box.top - page[1]
         width, height = page[2] - page[0], page[3] - page[1]
-        for _ in range(turns):  # Counter-clockwise text is turned clockwise to lie flat.
+        for _ in range(turns):
             x0, y0, x1, y1 = y0, width - x1, y1, width - x0
             width, height = height, width
         turned = round(raw.FPDFText_GetCharAngle(text, index) / QUARTER_TURN) % 4 != -turns % 4

@@ -171,7 +171,7 @@ def _parts(rows: Sequence[list[Line]]) -> Iterator[Part]:
             continue
         lines = list(rows[at])
         at += 1
-        while len(lines) >= 1 and at < len(rows) and len(rows[at]) == 1 and _follows(lines, rows[at][0]):
+        while at < len(rows) and len(rows[at]) == 1 and _follows(lines, rows[at][0]):
             lines.append(rows[at][0])
             at += 1
         yield Part(lines)
@@ -181,8 +181,7 @@ def _table_end(rows: Sequence[list[Line]], start: int) -> int:
     """Where the table that begins at row `start` ends: rows of several cells, and lines that continue a cell."""
     end = at = start
     while at < len(rows):
-        near = at == start or _gap(rows[at - 1], rows[at]) < 1.5 * rows[at][0].height
-        if not near:
+        if at > start and _gap(rows[at - 1], rows[at]) > 1.5 * rows[at][0].height:
             break
         if len(rows[at]) > 1:
             end = at + 1

@@ -43,6 +43,9 @@ class Api:
             base_url=f"{service.url}/v1", headers={"Authorization": f"Bearer {service.key}"}, timeout=30
         )
 
+    def close(self) -> None:
+        self._client.close()
+
     def call(self, method: str, path: str, **arguments: Any) -> Any:
         reply = self._client.request(method, path, **arguments)
         reply.raise_for_status()
@@ -83,6 +86,7 @@ class Reader(threading.Thread):
             seen = versions_in(hits, key)
             if len(seen) > 1 or len(hits) not in (0, SECTIONS):
                 self.torn.append(f"{key}: {len(hits)} chunks of {seen}")
+        self._api.close()
 
 
 def search(api: Api, store: str, key: str) -> list[Any]:
@@ -159,6 +163,7 @@ def assert_nothing_doubled(service: Any, api: Api, store: str) -> None:
         for document in documents
         for chunk in api.call("GET", f"{base}/chunks", params={"key": document["key"]})["data"]
     }
+    api.close()
     time.sleep(3)  # superseded points are erased right after their successor completes, or by the reconciler
     assert service.stop() == 0
     engine = QdrantEdgeEngine(QdrantEdgeEngineSettings(), Path(service.home) / "vectors")
