@@ -8,6 +8,7 @@ up. The rivals take turns, so that a busy machine slows all of them: read the ra
 
 import argparse
 import asyncio
+import os
 import random
 import time
 from collections.abc import Callable
@@ -31,24 +32,27 @@ def main() -> None:
     ours = SentenceTransformerEmbedder.load(weights, device="cpu", threads=args.threads)
     from sentence_transformers import SentenceTransformer
 
+    cores = len(os.sched_getaffinity(0))
     bare = SentenceTransformer(str(weights.folder), device="cpu")
     texts = _texts(args.data, args.chunks, ours.tokenizer, weights.spec.max_tokens)
     tokens = [len(ours.tokenizer.offsets(text)) for text in texts]
     print(f"{args.model}, {len(texts)} chunks of {median(tokens)} tokens (median), {args.repeats} repeats")
 
-    def encode(batch_size: int) -> Callable[[], object]:
-        return lambda: bare.encode(texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False)
+    def encode(given: list[str], batch_size: int) -> Callable[[], object]:
+        return _threaded(
+            cores, lambda: bare.encode(given, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False)
+        )
 
-    corpus = {f"bare encode, batches of {size}": encode(size) for size in (8, 16, 32)}
-    corpus["ours"] = lambda: ours.embed_documents(texts)
-    corpus[f"ours, batching, {CALLERS} callers"] = lambda: asyncio.run(_shared(ours, texts))
+    corpus = {f"bare encode, batches of {size}": encode(texts, size) for size in (8, 16, 32)}
+    corpus["ours"] = _threaded(1, lambda: ours.embed_documents(texts))
+    corpus[f"ours, batching, {CALLERS} callers"] = _threaded(1, lambda: asyncio.run(_shared(ours, texts)))
     _report("chunks/s", {name: len(texts) / s for name, s in _times(corpus, args.repeats).items()})
 
     query: dict[str, Callable[[], object]] = {
-        "bare encode": lambda: bare.encode([QUERY], normalize_embeddings=True, show_progress_bar=False),
-        "bare forward, tokens ready": _bare_forward(bare),
-        "ours": lambda: ours.embed_queries([QUERY]),
-        "ours, forward alone": _bare_forward(ours._model),
+        "bare encode": encode([QUERY], 1),
+        "bare forward, tokens ready": _threaded(cores, _forward(bare)),
+        "ours": _threaded(1, lambda: ours.embed_queries([QUERY])),
+        "ours, forward alone": _threaded(1, _forward(ours._model)),
     }
     _report("query p50 ms", {name: s * 1e3 for name, s in _times(query, args.repeats * 20).items()})
     waited = [asyncio.run(_query_under_load(ours, texts)) for _ in range(args.repeats)]
@@ -74,7 +78,18 @@ async def _query_under_load(embedder: SentenceTransformerEmbedder, texts: list[s
     return waited_s
 
 
-def _bare_forward(model: object) -> Callable[[], object]:
+def _threaded(threads: int, run: Callable[[], object]) -> Callable[[], object]:
+    """`run` with so many threads in torch: all cores is its default, one is what ours sets."""
+    import torch
+
+    def threaded() -> object:
+        torch.set_num_threads(threads)
+        return run()
+
+    return threaded
+
+
+def _forward(model: object) -> Callable[[], object]:
     import torch
 
     features = model.preprocess([QUERY])  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ _CODE = re.compile(r"[{}\[\]<>=\\|;_$/]")
 # Sentences about the document instead of its subject.
 _POINTER = re.compile(
     r"^\W*(?:for example,? )?(?:this (?:page|section|guide|document|chapter|article|topic|glossary|example|tutorial)"
-    r"|(?:the following|below)\b|(?:for|to learn|learn|read) (?:more|further|additional)\b|see (?:also|the)\b|refer to)"
+    r"|(?:the following|below)\b|(?:for|to learn|learn|read) (?:more|further|additional)\b|see\b|refer to)"
     r"|\bsee (?:the )?\S+( \S+)?\.?$",
     re.IGNORECASE,
 )

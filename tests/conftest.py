@@ -145,3 +145,21 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     for service in made:
         with contextlib.suppress(Exception):
             service.kill()
+
+
+@pytest.fixture(scope="session")
+def service_class() -> type[Service]:
+    """For modules that start a service of their own."""
+    return Service
+
+
+@pytest.fixture(scope="session")
+def make_key() -> Callable[[Service, str, str], str]:
+    """Makes an API key by the command line, beside the running service."""
+
+    def make(service: Service, role: str, project: str) -> str:
+        command = [sys.executable, "-m", "api.cli.main", "keys", "create", "test", "--role", role, "--project", project]
+        environment = {**os.environ, "CITEWELL_HOME": str(service.home), **service.environment}
+        return subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout.strip()
+
+    return make

@@ -78,6 +78,7 @@ class AnswerExtras(ReplyModel):
     abstained: bool | None = Field(None, description="Whether the documents do not answer the question.")
     abstain_reason: AbstainReason | None = Field(None, description="Why; null unless abstained.")
     confidence: float | None = Field(None, description="How sure the answer is, 0..1.")
+    fallback: str | None = Field(None, description="Why documents were quoted instead of asking the language model.")
     sentences: list[AnswerSentence] | None = Field(None, description="The answer by sentences, each with its verdict.")
     trace_id: str | None = Field(None, description="Id of the trace that pins what made the answer.")
 
@@ -88,6 +89,7 @@ def answer_extras(answer: Answer, trace_id: str | None) -> AnswerExtras:
         abstained=answer.abstained,
         abstain_reason=answer.abstain_reason,
         confidence=answer.confidence,
+        fallback=answer.fallback,
         sentences=[AnswerSentence.from_sentence(sentence, answer.text) for sentence in answer.sentences],
         trace_id=trace_id,
     )

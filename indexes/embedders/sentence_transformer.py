@@ -2,10 +2,10 @@
 
 The library takes six seconds to import, so it is imported by `load`, not by this module.
 
-On the CPU each forward pass has one thread, and several passes run at once. The usual way, one pass on all cores, waits
-at the end of each layer for the slowest: measured on 2 cores, MiniLM, chunks a second, it does 41 on an idle machine
-and 12 to 20 beside other work, where this does IDLE and BUSY (`bench/embedding.py`); a query takes 5.8 ms, not 5.2, on
-the idle machine, and 7 ms, not 17, on the busy one.
+On the CPU each forward pass has one thread, and several passes run at once. One pass on all cores, torch's default, waits
+in every layer for the slowest of its threads: beside other work on the same cores, as a worker that parses is, it was
+measured to embed at a quarter of the rate and to take 20 times as long for a query. On an idle machine a query is 0.6 ms
+slower this way (5.8 ms, not 5.2).
 """
 
 import os
