@@ -1,7 +1,8 @@
-"""A home directory of the service, filled in this process: the platform's own classes without HTTP, queue and parser."""
+"""A home directory of the service, filled in this process by the platform's own classes, without HTTP and queue."""
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -50,10 +51,9 @@ class Home:
     @asynccontextmanager
     async def open(cls, folder: Path) -> "AsyncIterator[Home]":
         """Open the home in `folder`, made if it is not there. The embedding model is loaded when it is first used."""
-        folder.mkdir(parents=True, exist_ok=True)
+        engine = QdrantEdgeEngine(QdrantEdgeEngineSettings(), folder / "vectors")  # makes the folder too
         database = open_database(CatalogSettings(), folder)
         await schema.upgrade(database)
-        engine = QdrantEdgeEngine(QdrantEdgeEngineSettings(), folder / "vectors")
         models = Models(EmbeddingSettings(), folder / "models")
         try:
             yield cls(database, engine, models, await default_manifest(models))
@@ -81,10 +81,10 @@ class Home:
             await session.execute(insert(Revision), [_revision(document) for document in documents])
             await session.execute(insert(ChunkRow), [_row(chunk) for of in chunks.values() for chunk in of])
 
-    async def optimised(self) -> None:
-        """Wait for the graph, if the store has grown enough for one."""
+    def await_graph(self) -> None:
+        """Wait until the graph is built, if the store has grown enough for one."""
         while self.index.version.due():
-            await asyncio.sleep(0.2)
+            time.sleep(0.2)
 
     async def make_store(self) -> None:
         """The row of the store, and of its version."""
@@ -123,7 +123,7 @@ async def built(cache: Path, name: str, fill: Callable[[Home], Awaitable[None]])
         async with Home.open(folder) as home:
             await home.make_store()
             await fill(home)
-            await home.optimised()
+            home.await_graph()
         (folder / _DONE).touch()
     return folder
 

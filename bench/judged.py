@@ -33,7 +33,9 @@ class JudgedSet:
         for first in range(0, len(items), _AT_ONCE):
             part = items[first : first + _AT_ONCE]
             spans = {key: chunk(text, home.manifest.chunking, embedder.tokenizer) for key, text in part}
-            vectors = await embedder.documents([text.text[span.start : span.end] for key, text in part for span in spans[key]])
+            vectors = await embedder.documents(
+                [text.text[span.start : span.end] for key, text in part for span in spans[key]]
+            )
             documents, row = [], 0
             for key, text in part:
                 documents.append(Document(key, text.text, spans[key], vectors[row : row + len(spans[key])]))

@@ -52,8 +52,12 @@ class Found:
 
     def runs(self) -> dict[str, Quality]:
         """The three kinds of search."""
-        runs = {"dense": _documents(self.dense), "BM25": _documents(self.lexical), "hybrid": self.hybrid}
-        return {name: quality(run, self.judged.judgements) for name, run in runs.items()}
+        single = {"dense": self.dense, "BM25": self.lexical}
+        runs = {
+            kind: {query: [document_of(match) for match in matches] for query, matches in found.items()}
+            for kind, found in single.items()
+        }
+        return {kind: quality(run, self.judged.judgements) for kind, run in {**runs, "hybrid": self.hybrid}.items()}
 
     def fused(self, weights: tuple[float, float], rrf_k: float, candidates: int) -> float:
         """nDCG@10 of a fusion."""

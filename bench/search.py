@@ -13,87 +13,138 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx
-import numpy as np
-from qdrant_edge import EdgeShard, IdfParams, QueryRequest, SearchParams
-from qdrant_edge import Filter as EdgeFilter
-from qdrant_edge import Query as EdgeQuery
-from qdrant_edge import SparseVector as EdgeSparse
 
-from bench.home import PROJECT, STORE, VERSION, Home
+from bench.home import PROJECT, STORE, Home
 from bench.judged import scifact
 from bench.report import print_heading, print_table
+from bench.search_steps import BARE, LIMIT, SETTINGS, WHOLE, Steps, query_engine
 from bench.service import Service, serving
-from bench.synthetic import Question, Synthetic
+from bench.synthetic import Synthetic
 from bench.timing import Times, take_turns
-from indexes.catalog import visibility
 from indexes.embedders.weights import MINILM, resolve
-from indexes.engines.points import DENSE, LEXICAL
 from indexes.lexical import Analyser
-from indexes.manifest import EmbeddingSpec
-from indexes.model import SparseVector, Vector
-from retrieval.fuse import reciprocal_rank
 from retrieval.search import Query, Searcher
-from retrieval.settings import SearchSettings
 
-LIMIT = 10
 CLIENTS = 8
-BARE, WHOLE = "bare engine: dense + sparse query", "Searcher.search"
 _WARM = 20  # queries before the first that counts
-_SETTINGS = SearchSettings()
-_LIVE = SearchParams(idf=IdfParams(corpus=EdgeFilter()))  # as the platform asks
+_COLUMNS = ("", "p50 ms", "p95 ms", "p50 over bare, ms", "p50 / bare")
 
 
-class Given:
-    """Stands for the models where a query's vector is known: what is timed then is the search alone."""
-
-    def __init__(self, questions: Sequence[Question]) -> None:
-        self._vectors = {question.text: question.vector for question in questions}
-
-    async def embedder(self, _spec: EmbeddingSpec) -> "Given":
-        """Itself."""
-        return self
-
-    async def queries(self, texts: Sequence[str]) -> Vector:
-        """As `BatchingEmbedder.queries`."""
-        return np.stack([self._vectors[text] for text in texts])
+async def made_up(cache: Path, chunks: int, count: int) -> None:
+    """The search and its parts beside the bare engine."""
+    source = Synthetic(384)
+    folder = await source.home(cache, chunks)
+    questions = source.questions(count + _WARM)
+    async with Home.open(folder) as home:
+        times = await take_turns(Steps(home, questions).rivals, questions, _WARM)
+    print(f"{chunks:,} made-up chunks, {count} queries, {SETTINGS.candidates} candidates of each kind, {LIMIT} hits")
+    _print(times, times[BARE])
 
 
-def bare(shard: EdgeShard, vector: Vector, terms: SparseVector) -> None:
-    """What nobody can leave out: one dense and one sparse query for as many candidates, ids and scores only."""
-    limit = _SETTINGS.candidates
-    shard.query(QueryRequest(query=EdgeQuery.Nearest(vector.tolist(), using=DENSE), limit=limit))
-    sparse = EdgeSparse(indices=list(terms.indices), values=list(terms.values))
-    shard.query(QueryRequest(query=EdgeQuery.Nearest(sparse, using=LEXICAL), limit=limit, params=_LIVE))
+async def real(data: Path, cache: Path, count: int) -> None:
+    """SciFact with the real model: in this process, and by a service on a copy of the home."""
+    judged = scifact(data)
+    folder = await judged.home(cache)
+    texts = list(judged.queries.values())[: count + _WARM]
+    with tempfile.TemporaryDirectory(prefix="citewell-bench-") as scratch:
+        copy = shutil.copytree(folder, Path(scratch) / "home")
+        async with Home.open(folder) as home:
+            with serving(copy) as service:
+                await _beside_service(home, service, texts[: len(texts) // 2], texts[len(texts) // 2 :])
 
 
-class Steps:
-    """The parts of one search, each by itself, in the order in which a search takes them."""
+async def _beside_service(home: Home, service: Service, alone: Sequence[str], together: Sequence[str]) -> None:
+    searcher = Searcher(home.database, home.engine, home.models, SETTINGS)
 
-    def __init__(self, home: Home, questions: Sequence[Question]) -> None:
-        self._home = home
-        self._index = home.index
-        self._analyser = Analyser(home.manifest.lexical)
-        self._searcher = Searcher(home.database, home.engine, Given(questions), _SETTINGS)  # type: ignore[arg-type]
+    async def whole(text: str) -> None:
+        await searcher.search(PROJECT, STORE, Query((text,), LIMIT))
 
-    async def whole(self, question: Question) -> None:
-        """The search."""
-        await self._searcher.search(PROJECT, STORE, Query((question.text,), LIMIT))
+    async with _client(service) as client:
 
-    async def bare(self, question: Question) -> None:
-        """The engine alone."""
-        with self._index.version.reading() as shard:
-            bare(shard, question.vector, self._analyser.query(question.text))
+        async def over_http(text: str) -> None:
+            await _ask(client, text)
 
-    async def view(self, _question: Question) -> None:
-        """Which version answers, and what is hidden."""
-        async with self._home.database.read() as session:
-            await visibility.view(session, PROJECT, STORE)
+        encode, query = _bare(home)
+        name = "encode + bare engine"
+        rivals = {name: query, "encode alone": encode, WHOLE: whole, "over HTTP, 1 client": over_http}
+        times = await take_turns(rivals, alone, _WARM)
+        crowd, elapsed_s = await _crowd(client, together)
+    print(
+        f"SciFact, all-MiniLM-L6-v2, {len(alone) - _WARM} queries one after another, {LIMIT} hits; every query is new"
+    )
+    _print({**times, f"over HTTP, {CLIENTS} clients": crowd}, times[name])
+    print(f"{CLIENTS} clients: {len(together) / elapsed_s:.1f} searches/s; one: {1e3 / times[name].p50_ms:.1f} bare\n")
 
-    async def open(self, _question: Question) -> None:
-        """The version, open already, and one change of threads."""
-        await asyncio.to_thread(self._home.engine.open, VERSION, self._home.manifest)
+
+def _bare(home: Home) -> tuple[Callable[[str], Awaitable[None]], Callable[[str], Awaitable[None]]]:
+    """Bare sentence-transformers alone, and with the bare engine after it."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(resolve(MINILM, {}, Path()).folder), device="cpu")
+    analyser = Analyser(home.manifest.lexical)
+
+    async def encode(text: str) -> None:
+        model.encode([text], normalize_embeddings=True, show_progress_bar=False)
+
+    async def query(text: str) -> None:
+        vector = model.encode([text], normalize_embeddings=True, show_progress_bar=False)[0]
+        with home.index.version.reading() as shard:
+            query_engine(shard, vector, analyser.query(text))
+
+    return encode, query
+
+
+async def _crowd(client: httpx.AsyncClient, texts: Sequence[str]) -> tuple[Times, float]:
+    """Each of several clients asks one query after another; seconds in all."""
+    times, waiting = Times(), list(texts)
+
+    async def one() -> None:
+        while waiting:
+            text = waiting.pop()
+            with times.one():
+                await _ask(client, text)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(CLIENTS)))
+    return times, time.perf_counter() - began
+
+
+def _client(service: Service) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=f"{service.url}/v1", headers={"authorization": f"Bearer {service.key}"}, timeout=60
+    )
+
+
+async def _ask(client: httpx.AsyncClient, text: str) -> None:
+    reply = await client.post(f"/vector_stores/{STORE}/search", json={"query": text, "max_num_results": LIMIT})
+    reply.raise_for_status()
+
+
+def _print(times: dict[str, Times], base: Times) -> None:
+    rows = []
+    for name, taken in times.items():
+        paired = len(taken.seconds) == len(base.seconds) and taken is not base
+        over = taken.over_ms(base) if paired and not name.startswith(" ") else None
+        rows.append([name, taken.p50_ms, taken.p95_ms, over, taken.p50_ms / base.p50_ms])
+    print_table(_COLUMNS, rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path(".citewell/bench"), help="where filled indexes are kept")
+    parser.add_argument("--large", action="store_true", help="100,000 made-up chunks too")
+    parser.add_argument("--queries", type=int, default=280, help="at most, of each kind; SciFact has 300")
+    arguments = parser.parse_args()
+    print_heading("Search beside the bare engine")
+    for chunks in (10_000, 100_000) if arguments.large else (10_000,):
+        asyncio.run(made_up(arguments.cache, chunks, arguments.queries))
+    asyncio.run(real(arguments.data, arguments.cache, arguments.queries))
+
+
+if __name__ == "__main__":
+    main()

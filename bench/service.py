@@ -27,7 +27,7 @@ class Service:
 
 @contextlib.contextmanager
 def serving(home: Path) -> Iterator[Service]:
-    """A service on `home` for the length of the block; its log is `serve.log` there. None of the caller's settings count."""
+    """A service on `home`, by default settings, for the length of the block; its log is `serve.log` there."""
     home.mkdir(parents=True, exist_ok=True)
     config, log = home / "citewell.toml", home / "serve.log"
     config.touch()

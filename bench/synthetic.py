@@ -19,7 +19,7 @@ _VOCABULARY = 30_000
 _DOCUMENTS_AT_ONCE = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Question:
     """A query near a stored chunk, in some of its words. `vector` has shape (dimension,) and length 1."""
 
@@ -42,8 +42,13 @@ class Synthetic:
             words = self._words(_CHUNKS * _CHUNK_WORDS)
             parts = [" ".join(words[first : first + _CHUNK_WORDS]) for first in range(0, len(words), _CHUNK_WORDS)]
             ends = np.cumsum([len(part) + 1 for part in parts]) - 1
-            spans = [Span(int(end) - len(part), int(end), at, 0) for at, (part, end) in enumerate(zip(parts, ends, strict=True))]
-            yield Document(str(number), " ".join(parts), spans, self._near(self._random.integers(_CLUSTERS, size=_CHUNKS)))
+            spans = [
+                Span(int(end) - len(part), int(end), at, 0)
+                for at, (part, end) in enumerate(zip(parts, ends, strict=True))
+            ]
+            yield Document(
+                str(number), " ".join(parts), spans, self._near(self._random.integers(_CLUSTERS, size=_CHUNKS))
+            )
 
     def questions(self, count: int) -> list[Question]:
         """As unlike each other as the documents are."""
