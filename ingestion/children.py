@@ -116,13 +116,14 @@ class Children:
         # A long document is tens of thousands of blocks: too many for the event loop.
         return await asyncio.to_thread(artefact.restore, await self._ask(request))
 
-    async def chunk(self, text: CanonicalText, chunking: Chunking, model: Path | None) -> list[Span]:
+    async def chunk(self, text: CanonicalText, chunker: str, chunking: Chunking, model: Path | None) -> list[Span]:
         """The spans of the chunks of `text`, measured by the tokenizer in the folder `model`; None measures in words.
 
         Raises as `parse` does.
         """
         request: dict[str, object] = {
             "command": "chunk",
+            "chunker": chunker,
             "text": orjson.Fragment(await asyncio.to_thread(artefact.dumps, text)),
             "chunking": asdict(chunking),
             "model": None if model is None else str(model),

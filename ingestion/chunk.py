@@ -54,7 +54,7 @@ def chunk(text: CanonicalText, chunking: Chunking, tokenizer: Tokenizer) -> list
     _check(chunking)
     cutter = _Cutter(text.text, chunking.max_tokens, tokenizer)
     spans: list[Span] = []
-    for blocks in _sections(text.blocks or (Block(0, len(text.text), BlockKind.PARAGRAPH),)):
+    for blocks in sections(text.blocks or (Block(0, len(text.text), BlockKind.PARAGRAPH),)):
         pieces = [piece for block in blocks for piece in cutter.pieces(block)]
         for pack in _Packing(pieces, chunking).packs():
             spans.extend(cutter.spans(pack, ordinal=len(spans)))
@@ -87,7 +87,7 @@ class _Piece:
         return self.block.kind is BlockKind.HEADING
 
 
-def _sections(blocks: Sequence[Block]) -> Iterator[list[Block]]:
+def sections(blocks: Sequence[Block]) -> Iterator[list[Block]]:
     """Runs of blocks of one section. Headings with nothing under them go to the first section inside theirs."""
     waiting: list[Block] = []
     for section, run in groupby(blocks, key=lambda block: block.section):

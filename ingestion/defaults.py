@@ -6,9 +6,7 @@ from ingestion.chunk import CHUNKER_VERSION, default_chunking
 from ingestion.parse import PARSER_VERSION
 
 
-async def default_manifest(models: Models) -> Manifest:
+async def default_manifest(models: Models, chunker: str = CHUNKER_VERSION) -> Manifest:
     """The manifest of a new store's first index version."""
     spec = await models.default_spec()
-    return Manifest(
-        parser=PARSER_VERSION, chunker=CHUNKER_VERSION, chunking=default_chunking(spec.max_tokens), embedding=spec
-    )
+    return Manifest(parser=PARSER_VERSION, chunker=chunker, chunking=default_chunking(spec.max_tokens), embedding=spec)

@@ -43,7 +43,7 @@ class Parser(Protocol):
     async def parse(self, path: Path, filename: str) -> CanonicalText:
         """The canonical text. Raises DocumentError."""
 
-    async def chunk(self, text: CanonicalText, chunking: Chunking, model: Path | None) -> list[Span]:
+    async def chunk(self, text: CanonicalText, chunker: str, chunking: Chunking, model: Path | None) -> list[Span]:
         """The spans of the chunks, measured by the tokenizer in the folder `model`; None measures in words."""
 
 
@@ -129,7 +129,7 @@ class Pipeline:
         chunking = version.manifest.chunking
         if revision.max_tokens is not None:
             chunking = fit(Chunking(revision.max_tokens, revision.overlap_tokens or 0), spec.max_tokens)
-        spans = await self.parser.chunk(text, chunking, await self.models.folder(spec))
+        spans = await self.parser.chunk(text, version.manifest.chunker, chunking, await self.models.folder(spec))
         chunks = [
             Chunk(
                 id=ids.chunk_id(revision.id, version.manifest.chunker, span.ordinal),

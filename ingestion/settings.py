@@ -1,5 +1,7 @@
 """Settings of ingestion: the queue and the workers."""
 
+from typing import Literal
+
 from pydantic import Field, SecretStr
 
 from indexes.settings import Section
@@ -26,4 +28,7 @@ class WorkerSettings(Section):
     parse_s: float = Field(120, gt=0, le=3600, description="How long reading one document may take.")
     parse_memory_mb: int = Field(2048, ge=512, description="Address space of a parser child, libraries included.")
     parse_pages: int = Field(5000, ge=1, description="The most pages of one document.")
+    chunker: Literal["sentence-1", "llama-index-sentence-1"] = Field(
+        "sentence-1", description="How new stores cut text: by our own chunker, or by llama-index's sentence splitter."
+    )
     batch_chunks: int = Field(128, ge=1, le=4096, description="Chunks of a document embedded and stored at a time.")

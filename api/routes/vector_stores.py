@@ -32,7 +32,7 @@ async def create_vector_store(
         description=request.description,
         meta=request.metadata or {},
         expires_after_days=request.expires_after.days if request.expires_after else None,
-        manifest=await default_manifest(state.models),
+        manifest=await default_manifest(state.models, state.settings.worker.chunker),
     )
     chunking = to_chunking(request.chunking_strategy)
     wanted = [Wanted(file_id, None, {}, chunking) for file_id in request.file_ids or ()]

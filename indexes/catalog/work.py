@@ -43,6 +43,7 @@ async def claim(session: AsyncSession, owner: str, lease_s: float) -> Revision |
             lease_until=now + lease_s,
             fence=Revision.fence + 1,
             attempts=Revision.attempts + 1,
+            started_at=func.coalesce(Revision.started_at, now),
             updated_at=now,
         )
         .returning(Revision)

@@ -2,10 +2,10 @@
 
 The library takes six seconds to import, so it is imported by `load`, not by this module.
 
-On the CPU each forward pass has one thread, and several passes run at once. One pass on all cores, torch's default, waits
-in every layer for the slowest of its threads: beside other work on the same cores, as a worker that parses is, it was
-measured to embed at a quarter of the rate and to take 20 times as long for a query. On an idle machine a query is 0.6 ms
-slower this way (5.8 ms, not 5.2).
+On the CPU each forward pass has one thread, and several passes run at once. One pass on all cores, torch's default,
+waits in every layer for the slowest of its threads: beside other work on the same cores, such as a worker that parses,
+it was measured to embed at a quarter of the rate and to take 20 times as long for a query. On an idle machine a query
+is 0.6 ms slower this way (5.8 ms, not 5.2).
 """
 
 import os

@@ -25,7 +25,7 @@ from indexes.embedders.hashing import WordTokenizer
 from indexes.embedders.tokenizer import FolderTokenizer
 from indexes.errors import DocumentError
 from indexes.manifest import Chunking
-from ingestion.chunk import chunk
+from ingestion.chunkers import chunker
 from ingestion.parse import artefact, frames, parse
 from ingestion.parse.limits import Limits
 
@@ -52,7 +52,8 @@ def _parse(request: dict[str, Any]) -> orjson.Fragment:
 
 def _chunk(request: dict[str, Any]) -> list[object]:
     text, chunking = artefact.restore(request["text"]), Chunking(**request["chunking"])
-    return [astuple(span) for span in chunk(text, chunking, _tokenizer(request["model"]))]
+    cut = chunker(request["chunker"])
+    return [astuple(span) for span in cut(text, chunking, _tokenizer(request["model"]))]
 
 
 @lru_cache(maxsize=4)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pptx
@@ -40,25 +40,16 @@ def endless(tmp_path: Path) -> Path:
     return path
 
 
-def offspring() -> list[int]:
-    """The parser children of this process that are alive."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-            command = stat.with_name("cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(parent) == os.getpid() and state != "Z" and b"ingestion.parse.child" in command:
-            found.append(int(stat.parent.name))
-    return found
+@pytest.fixture
+def a_new_child(offspring: Callable[[], list[int]]) -> Callable[..., Awaitable[int]]:
+    """Waits for the process id of the pool's child once it is another than `known`."""
 
+    async def find(known: int | None = None) -> int:
+        while not (pids := [pid for pid in offspring() if pid != known]):
+            await asyncio.sleep(0.01)
+        return pids[0]
 
-async def a_new_child(known: int | None = None) -> int:
-    """The process id of the pool's child once it is another than `known`."""
-    while not (pids := [pid for pid in offspring() if pid != known]):
-        await asyncio.sleep(0.01)
-    return pids[0]
+    return find
 
 
 async def test_a_child_answers_as_the_parser_does(children: Children, document: Path) -> None:
@@ -69,7 +60,7 @@ async def test_a_child_answers_as_the_parser_does(children: Children, document: 
     assert caught.value.code == "invalid_file"
 
 
-async def test_more_callers_than_workers_take_turns(document: Path) -> None:
+async def test_more_callers_than_workers_take_turns(document: Path, offspring) -> None:
     pool = Children(workers=2)
     results = await asyncio.gather(*(pool.parse(document, "a.md") for _ in range(12)))
     assert len({result.text for result in results}) == 1
@@ -102,7 +93,7 @@ async def test_a_document_that_eats_memory_fails_alone(tmp_path: Path, document:
     await pool.close()
 
 
-async def test_a_crash_is_tried_once_more_on_a_fresh_child(children: Children, endless: Path) -> None:
+async def test_a_crash_is_tried_once_more_on_a_fresh_child(children: Children, endless: Path, a_new_child) -> None:
     job = asyncio.create_task(children.parse(endless, "a.md"))
     first = await a_new_child()
     os.kill(first, signal.SIGSEGV)
@@ -113,7 +104,7 @@ async def test_a_crash_is_tried_once_more_on_a_fresh_child(children: Children, e
     assert caught.value.code == "parse_crashed"
 
 
-async def test_one_crash_is_forgiven(children: Children, endless: Path) -> None:
+async def test_one_crash_is_forgiven(children: Children, endless: Path, a_new_child) -> None:
     job = asyncio.create_task(children.parse(endless, "a.md"))
     first = await a_new_child()
     # The first child waits for a writer; its successor finds an ordinary file in the same place.
@@ -123,7 +114,9 @@ async def test_one_crash_is_forgiven(children: Children, endless: Path) -> None:
     assert (await job).title == "Late"
 
 
-async def test_a_cancelled_job_frees_its_place(children: Children, endless: Path, document: Path) -> None:
+async def test_a_cancelled_job_frees_its_place(
+    children: Children, endless: Path, document: Path, a_new_child
+) -> None:
     job = asyncio.create_task(children.parse(endless, "a.md"))
     await a_new_child()
     job.cancel()
@@ -132,7 +125,7 @@ async def test_a_cancelled_job_frees_its_place(children: Children, endless: Path
     assert (await children.parse(document, "a.md")).title == "Title"
 
 
-async def test_closing_blames_no_document(endless: Path, document: Path) -> None:
+async def test_closing_blames_no_document(endless: Path, document: Path, a_new_child, offspring) -> None:
     pool = Children(workers=1)
     jobs = [asyncio.create_task(pool.parse(path, "a.md")) for path in (endless, document)]
     await a_new_child()

@@ -145,6 +145,7 @@ def upgrade() -> None:
     sa.Column('error_code', sa.String(), nullable=True),
     sa.Column('error_message', sa.Text(), nullable=True),
     sa.Column('created_at', sa.Float(precision=53), nullable=False),
+    sa.Column('started_at', sa.Float(precision=53), nullable=True),
     sa.Column('updated_at', sa.Float(precision=53), nullable=False),
     sa.ForeignKeyConstraint(['store_id'], ['stores.id'], name=op.f('fk_revisions_store_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('seq', name=op.f('pk_revisions')),
@@ -156,6 +157,7 @@ def upgrade() -> None:
     op.create_index('ix_revisions_store_file', 'revisions', ['store_id', 'file_id'], unique=False)
     op.create_index('ix_revisions_store_key', 'revisions', ['store_id', 'key'], unique=False)
     op.create_index('ix_revisions_store_state', 'revisions', ['store_id', 'state'], unique=False)
+    op.create_index('ix_revisions_store_updated', 'revisions', ['store_id', 'updated_at'], unique=False)
     op.create_index('ix_revisions_work', 'revisions', ['next_attempt_at'], unique=False, sqlite_where=sa.text("state = 'pending'"), postgresql_where=sa.text("state = 'pending'"))
     op.create_index('uq_revisions_current', 'revisions', ['store_id', 'key'], unique=True, sqlite_where=sa.text("state = 'current'"), postgresql_where=sa.text("state = 'current'"))
     op.create_table('chunks',
@@ -181,6 +183,7 @@ def downgrade() -> None:
     op.drop_table('chunks')
     op.drop_index('uq_revisions_current', table_name='revisions', sqlite_where=sa.text("state = 'current'"), postgresql_where=sa.text("state = 'current'"))
     op.drop_index('ix_revisions_work', table_name='revisions', sqlite_where=sa.text("state = 'pending'"), postgresql_where=sa.text("state = 'pending'"))
+    op.drop_index('ix_revisions_store_updated', table_name='revisions')
     op.drop_index('ix_revisions_store_state', table_name='revisions')
     op.drop_index('ix_revisions_store_key', table_name='revisions')
     op.drop_index('ix_revisions_store_file', table_name='revisions')
