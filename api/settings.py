@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 
 from api.validation import dotted, locate, requirement
 from generation.settings import GenerationSettings
@@ -50,6 +50,21 @@ class ServerSettings(Section):
     drain_s: int = Field(8, ge=0, le=300, description="How long requests may go on after a stop was asked for.")
 
 
+class RetrievalSettings(Section):
+    """The process `citewell retrieval`. The others reach it by `engine.kind = "remote"` and `embedding.url`."""
+
+    socket: Path | None = Field(None, description="Unix socket to listen on. Empty: `retrieval.sock` under the home.")
+    host: str | None = Field(None, description="Address to listen on by HTTP instead. It is not encrypted.")
+    port: int = Field(8081, ge=0, le=65_535, description="Port to listen on where `host` is set.")
+    secret: SecretStr | None = Field(None, description="What callers must know. Empty: what `secret_file` holds.")
+    secret_file: Path | None = Field(None, description="Empty: `retrieval.key` under the home, made if it is missing.")
+    engine: QdrantEdgeEngineSettings = Field(default_factory=QdrantEdgeEngineSettings)
+    max_reads: int = Field(256, ge=1, le=10_000, description="Searches at once; more are refused with 429.")
+    max_writes: int = Field(64, ge=1, le=1000, description="Writes at once, each up to 10 MB; more have to wait.")
+    max_embeddings: int = Field(256, ge=1, le=10_000, description="Calls at once for vectors of texts.")
+    threads: int = Field(16, ge=1, le=256, description="Threads for reads, and as many for writes.")
+
+
 class Settings(Section):
     """Everything that can be set."""
 
@@ -65,6 +80,7 @@ class Settings(Section):
     queue: QueueSettings = Field(default_factory=QueueSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     search: SearchSettings = Field(default_factory=SearchSettings)
+    retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
 
     @field_validator("home")

@@ -20,6 +20,9 @@ from indexes.embedders.models import Models
 from indexes.engines.opening import open_engine
 from indexes.errors import CitewellError
 from indexes.index import Engine
+from indexes.remote import secret
+from indexes.remote.endpoint import Endpoint
+from indexes.settings import EmbeddingSettings
 from ingestion.children import Children
 from ingestion.erase import Eraser
 from ingestion.intake import Intake
@@ -84,7 +87,7 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
         blobs = open_blobs(settings.blobs, home)
         engine = await asyncio.to_thread(open_engine, settings.engine, home)
         stack.push_async_callback(asyncio.to_thread, engine.close)
-        models = Models(settings.embedding, home / "models")
+        models = Models(settings.embedding, home / "models", _elsewhere(settings.embedding, home))
         stack.push_async_callback(models.close)
         queue = Queue(redis_settings(settings.queue, await _valkey(settings, stack)))
         stack.push_async_callback(queue.close)
@@ -145,6 +148,14 @@ async def working(storage: Storage) -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError):
             await worker
         await children.close()
+
+
+def _elsewhere(settings: EmbeddingSettings, home: Path) -> Endpoint | None:
+    """Where models are run, if not here."""
+    if settings.url is None:
+        return None
+    known = secret.shared_secret(settings.secret, settings.secret_file or home / secret.FILE)
+    return Endpoint(settings.url, known, settings.timeout_s)
 
 
 async def _valkey(settings: Settings, stack: AsyncExitStack) -> Valkey | None:

@@ -31,7 +31,7 @@ from bench.service import serving
 
 BARE, OURS, SERVICE = "bare SentenceTransformer.encode", "the platform's embedder alone", "the service, end to end"
 _PARALLEL = 4  # uploads at a time, as `citewell ingest`
-_POLL_S = 0.1
+_POLL_S = 0.25  # each poll costs the service a few milliseconds
 
 
 @dataclass(frozen=True, slots=True)

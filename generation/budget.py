@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from generation.model import Turn
-from generation.sentences import sentences
+from indexes.sentences import sentences
 
 CountTokens = Callable[[str], int]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from generation.cues import shows, wanted
 from generation.model import Passage
-from generation.sentences import is_table_row, sentences, without_list_marker
 from generation.terms import Rarity, terms
+from indexes.sentences import is_table_row, sentences, without_list_marker
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _STOPPED = re.compile(r"[.!?…:。！？؟۔।][\s)\]”’\"'`»」』]*$")

@@ -1,8 +1,8 @@
 """Citations: exact quotes from passages, and which sentences of a passage a claim rests on."""
 
 from generation.model import Citation, Passage, Verdict
-from generation.sentences import Offsets, sentences
 from generation.terms import terms
+from indexes.sentences import Offsets, sentences
 
 _WORTH_A_SENTENCE = 0.15  # share of the claim's terms that a further sentence must add to be quoted too
 _MOST_SENTENCES = 3

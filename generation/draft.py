@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from generation.cite import narrow, quote
 from generation.markers import Marker
 from generation.model import Citation, CitationAdded, Passage, Sentence, TextDelta, Verdict
-from generation.sentences import sentences
 from generation.terms import terms
 from generation.verify import verify
+from indexes.sentences import sentences
 
 
 class Draft:

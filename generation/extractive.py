@@ -21,9 +21,9 @@ from generation.model import (
     Verdict,
 )
 from generation.selection import Pick, choose, likelihood
-from generation.sentences import is_table_row
 from generation.settings import GenerationSettings
 from indexes.model import Vector
+from indexes.sentences import is_table_row
 
 Embed = Callable[[Sequence[str]], Awaitable[Vector]]
 

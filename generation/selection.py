@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from generation.candidates import Candidate, Evidence
-from generation.sentences import is_table_row
+from indexes.sentences import is_table_row
 
 # Logistic weights of a sentence being part of the answer, fitted on the answerable half of CLAPnq dev and rounded.
 # Where one set of short Wikipedia texts had shaped them too much (`behind`, `opening`), they are softened by hand;

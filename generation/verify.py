@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass
 
 from generation.model import Verdict
-from generation.sentences import sentences
 from generation.terms import terms
+from indexes.sentences import sentences
 
 _SUPPORTED = 0.6
 _PARTLY = 0.3

@@ -30,3 +30,24 @@ class Embedder(Protocol):
 
     def embed_queries(self, texts: Sequence[str]) -> Vector:
         """As `embed_documents`, with the query prefix."""
+
+
+class SharedEmbedder(Protocol):
+    """One embedding model that the tasks of an event loop share, in this process or in another."""
+
+    @property
+    def spec(self) -> EmbeddingSpec:
+        """What the model is."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """How it counts text."""
+
+    async def queries(self, texts: Sequence[str]) -> Vector:
+        """As `Embedder.embed_queries`, before any document that waits. Raises Overloaded where the queue is full."""
+
+    async def documents(self, texts: Sequence[str]) -> Vector:
+        """As `Embedder.embed_documents`. Waits for room where the queue is full."""
+
+    async def close(self) -> None:
+        """Let go of the model; what waits fails with Unavailable."""

@@ -46,3 +46,13 @@ class EmbeddingSettings(Section):
         "auto", description="Where models run; auto takes CUDA if it is there."
     )
     threads: int = Field(0, ge=0, le=256, description="Threads of one forward pass on the CPU. 0: one per core.")
+    url: str | None = Field(
+        None,
+        description="Where `citewell retrieval` runs the models, `unix:///path` or `http://host:port`. Empty: they are "
+        "run in this process.",
+    )
+    secret: SecretStr | None = Field(None, description="The secret it asks for. Empty: what `secret_file` holds.")
+    secret_file: Path | None = Field(None, description="Empty: `retrieval.key` under the home directory.")
+    timeout_s: float = Field(
+        600, gt=0, le=3600, description="How long one call may take there, its wait in line included."
+    )

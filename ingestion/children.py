@@ -19,6 +19,7 @@ from indexes.manifest import Chunking
 from indexes.model import CanonicalText, Span
 from ingestion.parse import artefact, frames
 from ingestion.parse.limits import Limits
+from ingestion.parse.unpack import Unpacked, UnpackedPart
 
 # Native libraries never give back all they took: a fresh process does.
 JOBS_PER_CHILD = 200
@@ -107,14 +108,20 @@ class Children:
         Raises DocumentError when the document cannot be ingested, and Unavailable when the pool is closed or the file
         cannot be read: only the latter is worth another try.
         """
-        request: dict[str, object] = {
-            "command": "parse",
-            "path": str(path),
-            "filename": filename,
-            "limits": asdict(self._limits),
-        }
+        request = self._request("parse", path, filename)
         # A long document is tens of thousands of blocks: too many for the event loop.
         return await asyncio.to_thread(artefact.restore, await self._ask(request))
+
+    async def unpack(self, path: Path, filename: str, into: Path) -> Unpacked:
+        """The files in the mail or archive at `path`, which its owner called `filename`, written into `into`.
+
+        `into` is an empty folder of the caller's, who removes it whatever happens. Raises as `parse` does.
+        """
+        reply = await self._ask(self._request("unpack", path, filename) | {"into": str(into)})
+        parts = (
+            UnpackedPart(name, into / file, sha256, size_bytes) for name, file, sha256, size_bytes in reply["parts"]
+        )
+        return Unpacked(tuple(parts), tuple(reply["warnings"]))
 
     async def chunk(self, text: CanonicalText, chunker: str, chunking: Chunking, model: Path | None) -> list[Span]:
         """The spans of the chunks of `text`, measured by the tokenizer in the folder `model`; None measures in words.
@@ -139,6 +146,9 @@ class Children:
         self._closed = True
         for child in list(self._running):
             await self._end(child)
+
+    def _request(self, command: str, path: Path, filename: str) -> dict[str, object]:
+        return {"command": command, "path": str(path), "filename": filename, "limits": asdict(self._limits)}
 
     async def _ask(self, request: dict[str, object]) -> dict[str, Any]:
         """The result of one command. A crash is tried once more, on a fresh child: it may be another document's."""

@@ -12,7 +12,7 @@ from indexes.embedder import Tokenizer
 from indexes.errors import InvalidRequest
 from indexes.manifest import Chunking
 from indexes.model import Block, BlockKind, CanonicalText, Span
-from ingestion.sentences import sentences, trimmed
+from indexes.sentences import sentences, trimmed
 
 CHUNKER_VERSION = "sentence-1"
 
@@ -27,8 +27,8 @@ _PROSE = (BlockKind.PARAGRAPH, BlockKind.LIST_ITEM)
 def default_chunking(limit: int) -> Chunking:
     """For a model that reads `limit` tokens of a text: as much as it reads, at most 256, an eighth of it overlapping.
 
-    256, because longer passages blur in one vector and make worse quotes; a model that reads more still does better on
-    these. An eighth is one or two sentences: what a question about the seam of two chunks needs.
+    256 is about what the default model reads whole, and keeps chunks alike when a store moves to a model that reads
+    more; no other size was measured. An eighth is one or two sentences: a statement and the one it refers to.
     """
     return fit(Chunking(max_tokens=_DEFAULT_MAX_TOKENS, overlap_tokens=_DEFAULT_MAX_TOKENS // 8), limit)
 

@@ -1,21 +1,45 @@
-"""Takes a revision out of every index version, then out of the catalog and the blobs."""
+"""Takes a revision out of every index version, then out of the catalog and the blobs, and says what is left."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.blobs import Blobs, blob_key
-from indexes.catalog import responses, versions, work
+from indexes.catalog import erasing, files, responses, stores, versions
 from indexes.catalog.database import Database
+from indexes.catalog.erasing import Rows
+from indexes.catalog.responses import Made
 from indexes.catalog.tables import File, Revision, RevisionState, Store
 from indexes.catalog.versions import Version
 from indexes.errors import NotFound, Unavailable
-from indexes.index import Engine
+from indexes.index import Engine, Index
+from ingestion.receipt import Gone, Receipt
+
+_GRACE_TRIES = 20
+_GRACE_STEP_S = 0.1
+_BLOBS_AT_ONCE = 16
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was seen of revisions beside their points."""
+
+    rows: Rows
+    texts: int
 
 
 class Eraser:
     """Finishes what deleting and superseding began. Readers stopped seeing the revision before this is called.
 
-    Every step may be repeated: a crash in the middle leaves rows that the reconciler finds.
+    Every step may be repeated: a crash in the middle leaves rows that the reconciler finds. What a worker still holds
+    a little later is left to the reconciler too, and the receipt says so.
     """
 
     def __init__(self, database: Database, blobs: Blobs, engine: Engine) -> None:
@@ -23,45 +47,106 @@ class Eraser:
         self._blobs = blobs
         self._engine = engine
 
-    async def revision(self, revision: Revision) -> None:
-        """Erase the points, chunks and text of a revision, and the row of a deleted one.
+    async def revision(self, revision: Revision) -> Receipt:
+        """Erase the points of a revision; of a deleted or superseded one the chunks and the text; a deleted row.
 
         Raises Unavailable where an index still holds points afterwards.
         """
+        redacted = Gone()
+        if revision.state == RevisionState.DELETED:
+            redacted = await self._redacted(responses.of_revision(revision.id))
+        look = partial(self._look, partial(erasing.rows_of_revision, revision_id=revision.id), [revision.id])
+        before = await look()
         async with self._database.read() as session:
-            held_in = await versions.kept(session, revision.store_id)
-        await asyncio.to_thread(self._erase_points, held_in, revision.id)
+            held_in = await versions.undeleted(session, revision.store_id)
+        await self._let_go(partial(erasing.is_held, revision_id=revision.id))
         async with self._database.write() as session:
-            if revision.state == RevisionState.DELETED:
-                await responses.redact(session, revision.id)
-            await work.forget(session, revision)
-        await asyncio.to_thread(self._blobs.delete, text_key(revision.id))
+            lease = await erasing.begin(session, revision)
+        if lease is not None:
+            await asyncio.to_thread(self._erase_points, held_in, revision.id)
+            if revision.state in (RevisionState.DELETED, RevisionState.SUPERSEDED):
+                await asyncio.to_thread(self._blobs.delete, text_key(revision.id))
+            async with self._database.write() as session:
+                await erasing.finish(session, lease, revision.state)
+        points = await asyncio.to_thread(self._points, held_in, [revision.id])
+        return _receipt(before, await look(), redacted, points)
 
-    async def file(self, file: File) -> None:
-        """Erase the bytes of a file whose revisions are gone."""
-        await asyncio.to_thread(self._blobs.delete, file_key(file.id))
+    async def file(self, file: File) -> Receipt:
+        """Erase the bytes of a file whose revisions are gone, and its row."""
+        key = file_key(file.id)
+        before = await asyncio.to_thread(self._is_there, key)
+        await asyncio.to_thread(self._blobs.delete, key)
+        async with self._database.write() as session:
+            await files.remove(session, file.id)
+        return Receipt(files=Gone(before, await asyncio.to_thread(self._is_there, key)))
 
-    async def store(self, store: Store, doomed: Sequence[Revision]) -> None:
-        """Erase every index version of a store, and the texts of its revisions."""
+    async def store(self, store: Store, doomed: Sequence[Revision]) -> Receipt:
+        """Erase a store with its index versions and the texts of its revisions, unless a worker still holds one."""
+        redacted = await self._redacted(responses.of_store(store.id))
+        doomed_ids = [revision.id for revision in doomed]
+        look = partial(self._look, partial(erasing.rows_of_store, store_id=store.id), doomed_ids)
+        before = await look()
         async with self._database.read() as session:
-            held_in = await versions.kept(session, store.id)
-        for version in held_in:
-            await asyncio.to_thread(self._engine.drop, version.id)
-        async with self._database.write() as session:
-            for revision in doomed:
-                await responses.redact(session, revision.id)
-        for revision in doomed:
-            await asyncio.to_thread(self._blobs.delete, text_key(revision.id))
+            held_in = await versions.undeleted(session, store.id)
+        if await self._let_go(partial(erasing.is_held, store_id=store.id)):
+            for version in held_in:
+                await asyncio.to_thread(self._engine.drop, version.id)
+            await asyncio.to_thread(_each, self._blobs.delete, map(text_key, doomed_ids))
+            async with self._database.write() as session:
+                await stores.remove(session, store.id)
+        points = await asyncio.to_thread(self._points, held_in, doomed_ids)
+        return _receipt(before, await look(), redacted, points)
 
-    def _erase_points(self, held_in: list[Version], revision_id: str) -> None:
+    async def _redacted(self, made: Made) -> Gone:
+        async with self._database.write() as session:
+            found = await responses.redact(session, made)
+        async with self._database.read() as session:
+            return Gone(found, await responses.unredacted(session, made))
+
+    async def _look(self, rows: Callable[[AsyncSession], Awaitable[Rows]], revision_ids: Sequence[str]) -> _Found:
+        async with self._database.read() as session:
+            found = await rows(session)
+        texts = await asyncio.to_thread(_each, self._is_there, map(text_key, revision_ids))
+        return _Found(found, sum(texts))
+
+    async def _let_go(self, held: Callable[[AsyncSession], Awaitable[bool]]) -> bool:
+        """Whether nobody works on it, once a worker had a moment to notice that there is nothing left to do."""
+        for _ in range(_GRACE_TRIES):
+            async with self._database.read() as session:
+                if not await held(session):
+                    return True
+            await asyncio.sleep(_GRACE_STEP_S)
+        return False
+
+    def _erase_points(self, held_in: Sequence[Version], revision_id: str) -> None:
         for version in held_in:
-            try:
-                index = self._engine.open(version.id, version.manifest)
-            except NotFound:
+            index = self._opened(version)
+            if index is None:
                 continue
             index.delete(revision_id)
             if index.chunk_ids(revision_id):
                 raise Unavailable(f"Index version {version.id} still holds points of a deleted document. Try again.")
+
+    def _points(self, held_in: Sequence[Version], revision_ids: Sequence[str]) -> dict[str, int]:
+        """How many points of these revisions each version holds."""
+        counts = {}
+        for version in held_in:
+            index = self._opened(version)
+            counts[version.id] = sum(len(index.chunk_ids(one)) for one in revision_ids) if index else 0
+        return counts
+
+    def _opened(self, version: Version) -> Index | None:
+        try:
+            return self._engine.open(version.id, version.manifest)
+        except NotFound:
+            return None
+
+    def _is_there(self, key: str) -> bool:
+        try:
+            next(self._blobs.stream(key), b"")
+        except NotFound:
+            return False
+        return True
 
 
 def file_key(file_id: str) -> str:
@@ -72,3 +157,19 @@ def file_key(file_id: str) -> str:
 def text_key(revision_id: str) -> str:
     """Where the canonical text of a revision lies."""
     return blob_key("texts", revision_id.removeprefix("rev_"))
+
+
+def _each(call: Callable[[str], T], keys: Iterable[str]) -> list[T]:
+    """Blob storage over a network is slow by latency alone, so several keys are asked for at a time."""
+    with ThreadPoolExecutor(_BLOBS_AT_ONCE) as pool:
+        return list(pool.map(call, keys))
+
+
+def _receipt(before: _Found, after: _Found, redacted: Gone, points: dict[str, int]) -> Receipt:
+    return Receipt(
+        revisions=Gone(before.rows.revisions, after.rows.revisions),
+        chunks=Gone(before.rows.chunks, after.rows.chunks),
+        texts=Gone(before.texts, after.texts),
+        responses=redacted,
+        points=points,
+    )

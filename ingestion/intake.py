@@ -19,6 +19,7 @@ from indexes.manifest import Chunking, Manifest
 from indexes.model import Attributes
 from ingestion.erase import Eraser, file_key
 from ingestion.queue import Queue
+from ingestion.receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +161,45 @@ class Intake:
         await self._follow_up([revision])
         return revision
 
-    async def detach(self, project: str, store_id: str, file_id: str) -> None:
+    async def detach(self, project: str, store_id: str, file_id: str) -> Receipt:
         """Take a file out of a store. When this returns no answer holds it any more (I4)."""
         async with self._database.write() as session:
             await stores.get(session, project, store_id)
             await revisions.get(session, store_id, file_id)
             deleted = await revisions.mark_deleted(session, store_id, file_id)
-        for revision in deleted:
-            await self._eraser.revision(revision)
+        return await self._erased(deleted)
+
+    async def delete_document(self, project: str, store_id: str, key: str) -> Receipt:
+        """Take whatever has this key, or had it, out of a store (I4). Raises NotFound."""
+        async with self._database.write() as session:
+            await stores.get(session, project, store_id)
+            deleted = await revisions.mark_key_deleted(session, store_id, key)
+        if not deleted:
+            raise NotFound(f"There is no document under the key '{key}' in this store.", param="key")
+        return await self._erased(deleted)
+
+    async def retry(self, project: str, store_id: str, file_id: str) -> Revision:
+        """Put failed or cancelled work back in line. Raises Conflict where it is neither."""
+        async with self._database.write() as session:
+            await stores.get(session, project, store_id)
+            revision = await revisions.retry(session, await revisions.get(session, store_id, file_id))
+        self._queue.wake([revision])
+        return revision
+
+    async def retry_batch(self, project: str, store_id: str, batch_id: str) -> Batch:
+        """Put what of a batch failed back in line."""
+        async with self._database.write() as session:
+            await stores.get(session, project, store_id)
+            batch = await stores.batch(session, store_id, batch_id)
+            again = await revisions.retry_batch(session, batch_id)
+        self._queue.wake(again)
+        return batch
+
+    async def cancel(self, project: str, store_id: str, file_id: str) -> Revision:
+        """Stop the work on a file. Raises Conflict where it is not in progress."""
+        async with self._database.write() as session:
+            await stores.get(session, project, store_id)
+            return await revisions.cancel(session, await revisions.get(session, store_id, file_id))
 
     async def cancel_batch(self, project: str, store_id: str, batch_id: str) -> Batch:
         """Stop what of a batch is not finished."""
@@ -178,27 +210,22 @@ class Intake:
             await revisions.cancel_batch(session, batch_id)
         return batch
 
-    async def delete_file(self, file: File) -> None:
+    async def delete_file(self, file: File) -> Receipt:
         """Delete a file's bytes and everything made from them, in every store."""
         async with self._database.write() as session:
             (await session.merge(file)).deleting = True
             deleted = await revisions.mark_deleted(session, None, file.id)
-        for revision in deleted:
-            await self._eraser.revision(revision)
-        await self._eraser.file(file)
-        async with self._database.write() as session:
-            await files.remove(session, file.id)
+        return await self._erased(deleted) + await self._eraser.file(file)
 
-    async def delete_store(self, store: Store) -> None:
-        """Delete a store with its documents, versions and history; the files stay."""
+    async def delete_store(self, store: Store) -> Receipt:
+        """Delete a store with its documents, versions and history; the files stay.
+
+        Where a worker still writes, the reconciler comes back when its lease has ended.
+        """
         async with self._database.write() as session:
             (await session.merge(store)).deleting = True
             doomed = await revisions.of_store(session, store.id)
-        if any(revision.lease_until > time.time() for revision in doomed):
-            return  # a worker may be writing at this moment; the reconciler comes back when its lease has ended
-        await self._eraser.store(store, doomed)
-        async with self._database.write() as session:
-            await stores.remove(session, store.id)
+        return await self._eraser.store(store, doomed)
 
     async def sync_attributes(self, revision: Revision) -> None:
         """Bring the points of a current revision to its newest attributes."""
@@ -213,6 +240,9 @@ class Intake:
             await asyncio.to_thread(index.set_attributes, revision.id, attributes)
         async with self._database.write() as session:
             await work.attributes_synced(session, revision.id, attributes)
+
+    async def _erased(self, deleted: Sequence[Revision]) -> Receipt:
+        return sum([await self._eraser.revision(revision) for revision in deleted], start=Receipt())
 
     async def _follow_up(self, attached: Sequence[Revision]) -> None:
         """After the commit: start the new work, and tell indexes of attributes that changed on finished documents."""

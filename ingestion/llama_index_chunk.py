@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from indexes.embedder import Tokenizer
 from indexes.manifest import Chunking
 from indexes.model import Block, BlockKind, CanonicalText, Span
+from indexes.sentences import trimmed
 from ingestion.chunk import sections
-from ingestion.sentences import trimmed
 
 LLAMA_INDEX_CHUNKER = "llama-index-sentence-1"
 
@@ -29,10 +29,12 @@ def chunk(text: CanonicalText, chunking: Chunking, tokenizer: Tokenizer) -> list
 
 def _places(text: str, start: int, end: int, chunking: Chunking, tokenizer: Tokenizer) -> Iterator[tuple[int, int]]:
     """(start, end) of each chunk of one section, none with more tokens than it may have."""
-    at, covered = start, start
+    fresh = start
     for piece in _pieces(text[start:end], chunking, tokenizer):
-        # Chunks overlap by whole sentences: the next begins after the last one's beginning, at its end at the latest.
-        found = text.find(piece, at if chunking.overlap_tokens else covered, end)
+        # Chunks may overlap, and text may repeat itself; but no chunk begins after what none has covered yet.
+        body = trimmed(text, fresh, end)
+        fresh = body[0] if body else end
+        found = text.rfind(piece, start, min(end, fresh + len(piece)))
         body = trimmed(text, found, found + len(piece)) if found >= 0 else None
         if body is None:
             continue
@@ -41,7 +43,7 @@ def _places(text: str, start: int, end: int, chunking: Chunking, tokenizer: Toke
             yield from _places(text, *body, smaller, tokenizer)
         else:
             yield body
-        at, covered = body[0] + 1, body[1]
+        fresh = max(fresh, body[1])
 
 
 def _pieces(text: str, chunking: Chunking, tokenizer: Tokenizer) -> Sequence[str]:

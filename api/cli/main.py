@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from api.cli import ask, config, demo, ingest, keys, search, serve, stores, worker
+from api.cli import ask, config, demo, ingest, keys, retrieval, search, serve, stores, worker
 from indexes.errors import CitewellError, InvalidRequest, SettingsError, Unavailable
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
+app.command("retrieval")(retrieval.retrieval)
 app.command("ingest")(ingest.ingest)
 app.command("ask")(ask.ask)
 app.command("search")(search.search)

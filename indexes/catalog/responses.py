@@ -4,20 +4,31 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from indexes.catalog.tables import ResponseSource, StoredResponse, Trace
+from indexes.catalog.tables import ResponseSource, Revision, RevisionState, StoredResponse, Trace
 from indexes.errors import NotFound
+
+Made = Select[tuple[str]]
+"""A query for the ids of stored answers."""
 
 
 async def store(
     session: AsyncSession, project: str, body: dict[str, Any], given: list[Any], sources: Collection[str]
 ) -> None:
-    """Keep an answer with the input it was given and the revisions it was made from."""
-    session.add(StoredResponse(id=body["id"], project=project, body=body, input=given))
+    """Keep an answer with the input it was given and the revisions it was made from.
+
+    Where one of them was deleted while the answer was being made, it is kept without its text (I4).
+    """
+    row = StoredResponse(id=body["id"], project=project, body=body, input=given)
+    # The lock lets a delete of these revisions wait, so that it finds this answer when it looks for those to redact.
+    alive = select(Revision.id).where(Revision.id.in_(sources), Revision.state != RevisionState.DELETED)
+    if len(list(await session.scalars(alive.with_for_update(read=True)))) < len(set(sources)):
+        _redact(row)
+    session.add(row)
     await session.flush()
-    session.add_all(ResponseSource(response_id=body["id"], revision_id=source) for source in set(sources))
+    session.add_all(ResponseSource(response_id=row.id, revision_id=source) for source in set(sources))
 
 
 async def trace(session: AsyncSession, project: str, trace_id: str, body: dict[str, Any]) -> None:
@@ -42,12 +53,37 @@ async def remove(session: AsyncSession, response_id: str) -> None:
     await session.execute(delete(StoredResponse).where(StoredResponse.id == response_id))
 
 
-async def redact(session: AsyncSession, revision_id: str) -> None:
-    """Take the text out of every stored answer that was made from a revision which is being deleted (I4)."""
-    made_from = select(ResponseSource.response_id).where(ResponseSource.revision_id == revision_id)
-    for row in await session.scalars(select(StoredResponse).where(StoredResponse.id.in_(made_from))):
-        row.body = {**row.body, "output": [_redacted(item) for item in row.body["output"]], "sentences": []}
-        row.redacted_at = time.time()
+def of_revision(revision_id: str) -> Made:
+    """The answers that were made from a revision."""
+    return select(ResponseSource.response_id).where(ResponseSource.revision_id == revision_id)
+
+
+def of_store(store_id: str) -> Made:
+    """The answers that were made from any revision of a store."""
+    sources = select(ResponseSource.response_id).join(Revision, Revision.id == ResponseSource.revision_id)
+    return sources.where(Revision.store_id == store_id)
+
+
+async def redact(session: AsyncSession, made: Made) -> int:
+    """Take the text out of stored answers whose revision is being deleted (I4); how many held any."""
+    rows = list(await session.scalars(select(StoredResponse).where(_holds_text(made))))
+    for row in rows:
+        _redact(row)
+    return len(rows)
+
+
+async def unredacted(session: AsyncSession, made: Made) -> int:
+    """How many of these answers still hold text."""
+    return await session.scalar(select(func.count()).select_from(StoredResponse).where(_holds_text(made))) or 0
+
+
+def _holds_text(made: Made) -> ColumnElement[bool]:
+    return StoredResponse.id.in_(made) & StoredResponse.redacted_at.is_(None)
+
+
+def _redact(row: StoredResponse) -> None:
+    row.body = {**row.body, "output": [_redacted(item) for item in row.body["output"]], "sentences": []}
+    row.redacted_at = time.time()
 
 
 def _redacted(item: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.pages import Cursor, Page, page
@@ -15,6 +15,16 @@ from indexes.manifest import Chunking
 from indexes.model import Attributes
 
 LISTED = (RevisionState.PENDING, RevisionState.CURRENT, RevisionState.FAILED, RevisionState.CANCELLED)
+STOPPED = (RevisionState.FAILED, RevisionState.CANCELLED)
+_SAID = {
+    RevisionState.PENDING: "in progress",
+    RevisionState.CURRENT: "completed",
+    RevisionState.FAILED: "failed",
+    RevisionState.CANCELLED: "cancelled",
+    RevisionState.SUPERSEDED: "superseded by a newer file",
+    RevisionState.DELETED: "deleted",
+}
+_REFRESHED = {"populate_existing": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +76,8 @@ async def _reuse(session: AsyncSession, revision: Revision, wanted: Attachment, 
     if batch_id is not None:
         revision.batch_id = batch_id
     change_attributes(revision, wanted.attributes)
-    if revision.state in (RevisionState.FAILED, RevisionState.CANCELLED):
-        try_again(revision)
     await session.flush()
+    await _try_again(session, Revision.id == revision.id, Revision.state.in_(STOPPED))
     return revision
 
 
@@ -77,14 +86,6 @@ def change_attributes(revision: Revision, attributes: Attributes) -> None:
     if dict(attributes) != revision.attributes:
         revision.attributes = dict(attributes)
         revision.attributes_synced = not revision.has_points
-
-
-def try_again(revision: Revision) -> None:
-    """Put failed or cancelled work back in line, from the stage it had reached."""
-    revision.state = RevisionState.PENDING
-    revision.attempts = 0
-    revision.next_attempt_at = 0.0
-    revision.error_code = revision.error_message = None
 
 
 async def get(session: AsyncSession, store_id: str, file_id: str) -> Revision:
@@ -146,13 +147,38 @@ async def chunks(session: AsyncSession, revision_id: str) -> list[ChunkRow]:
     return list(await session.scalars(query))
 
 
+async def retry(session: AsyncSession, revision: Revision) -> Revision:
+    """Put failed or cancelled work back in line, from the stage it had reached. Raises Conflict for any other."""
+    again = await _try_again(session, Revision.id == revision.id, Revision.state.in_(STOPPED))
+    if not again:
+        raise Conflict(
+            f"The file '{revision.file_id}' is {_SAID[revision.state]} here: there is nothing to try again. "
+            "Only failed or cancelled work goes back in line.",
+            code="not_retryable",
+        )
+    return again[0]
+
+
+async def retry_batch(session: AsyncSession, batch_id: str) -> list[Revision]:
+    """Put everything of a batch that failed back in line."""
+    return await _try_again(session, Revision.batch_id == batch_id, Revision.state == RevisionState.FAILED)
+
+
+async def cancel(session: AsyncSession, revision: Revision) -> Revision:
+    """Stop the work on a revision. Raises Conflict where it is not in progress."""
+    cancelled = await _cancel(session, Revision.id == revision.id)
+    if not cancelled:
+        raise Conflict(
+            f"The file '{revision.file_id}' is {_SAID[revision.state]} here: there is nothing to cancel. "
+            "To take it out of the store, delete it.",
+            code="not_cancellable",
+        )
+    return cancelled[0]
+
+
 async def cancel_batch(session: AsyncSession, batch_id: str) -> None:
     """Stop the work of a batch that is not finished."""
-    await session.execute(
-        update(Revision)
-        .where(Revision.batch_id == batch_id, Revision.state == RevisionState.PENDING)
-        .values(state=RevisionState.CANCELLED, updated_at=time.time())
-    )
+    await _cancel(session, Revision.batch_id == batch_id)
 
 
 async def of_store(session: AsyncSession, store_id: str) -> list[Revision]:
@@ -163,14 +189,50 @@ async def of_store(session: AsyncSession, store_id: str) -> list[Revision]:
 
 async def mark_deleted(session: AsyncSession, store_id: str | None, file_id: str) -> list[Revision]:
     """Hide a file's revisions from every reader from now on, in one store or in all."""
-    query = select(Revision).where(Revision.file_id == file_id, Revision.state != RevisionState.DELETED)
-    if store_id is not None:
-        query = query.where(Revision.store_id == store_id)
-    rows = list(await session.scalars(query))
+    query = select(Revision).where(Revision.file_id == file_id)
+    return await _mark(session, query if store_id is None else query.where(Revision.store_id == store_id))
+
+
+async def mark_key_deleted(session: AsyncSession, store_id: str, key: str) -> list[Revision]:
+    """Hide every revision of a key from every reader from now on, its history too."""
+    return await _mark(session, select(Revision).where(Revision.store_id == store_id, Revision.key == key))
+
+
+async def _mark(session: AsyncSession, query: Select[tuple[Revision]]) -> list[Revision]:
+    rows = list(await session.scalars(query.where(Revision.state != RevisionState.DELETED)))
     for row in rows:
         row.state = RevisionState.DELETED
     await session.flush()
     return rows
+
+
+async def _try_again(session: AsyncSession, *which: ColumnElement[bool]) -> list[Revision]:
+    # One statement, so that what is deleted at the same moment on PostgreSQL does not come back.
+    statement = (
+        update(Revision)
+        .where(*which)
+        .values(
+            state=RevisionState.PENDING,
+            attempts=0,
+            next_attempt_at=0.0,
+            started_at=None,
+            error_code=None,
+            error_message=None,
+            updated_at=time.time(),
+        )
+        .returning(Revision)
+    )
+    return list(await session.scalars(statement, execution_options=_REFRESHED))
+
+
+async def _cancel(session: AsyncSession, *which: ColumnElement[bool]) -> list[Revision]:
+    statement = (
+        update(Revision)
+        .where(*which, Revision.state == RevisionState.PENDING)
+        .values(state=RevisionState.CANCELLED, updated_at=time.time())
+        .returning(Revision)
+    )
+    return list(await session.scalars(statement, execution_options=_REFRESHED))
 
 
 async def _listed_by_file(session: AsyncSession, store_id: str, file_id: str) -> Revision | None:

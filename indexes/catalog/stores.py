@@ -4,23 +4,32 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.pages import Cursor, Page, page
+from indexes.catalog.progress import Line
 from indexes.catalog.tables import Batch, Revision, RevisionState, Store
 from indexes.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Revisions of a store or a batch by what became of them, and the bytes they occupy."""
+    """Revisions of a store or a batch by what became of them, and the bytes they occupy.
+
+    `chunks_done` and `chunks_total` are sums over what is in progress or completed, as far as it is cut. `line` is the
+    work that is left; `last_in_line` the `seq` of the last revision in progress.
+    """
 
     in_progress: int = 0
     completed: int = 0
     failed: int = 0
     cancelled: int = 0
     usage_bytes: int = 0
+    chunks_done: int = 0
+    chunks_total: int = 0
+    line: Line = Line(0, 0)
+    last_in_line: int | None = None
 
     @property
     def total(self) -> int:
@@ -73,27 +82,52 @@ async def batch_counts(session: AsyncSession, batch_ids: Sequence[str]) -> dict[
 
 async def _counts(session: AsyncSession, column, ids: Sequence[str], *, superseded: bool) -> dict[str, Counts]:  # type: ignore[no-untyped-def] # noqa: ANN001
     query = (
-        select(column, Revision.state, func.count(), func.sum(Revision.usage_bytes))
+        select(
+            column,
+            Revision.state,
+            func.count(),
+            func.sum(Revision.usage_bytes),
+            func.sum(Revision.chunks_done),
+            func.sum(Revision.chunks_total),
+            func.sum(case((Revision.chunks_total > 0, 0), else_=1)),
+            func.max(Revision.seq),
+        )
         .where(column.in_(ids))
         .group_by(column, Revision.state)
     )
-    numbers: dict[str, dict[RevisionState, tuple[int, int]]] = {ident: {} for ident in ids}
-    for ident, state, count, used in await session.execute(query):
-        numbers[ident][state] = (count, int(used or 0))
+    numbers: dict[str, dict[RevisionState, _Group]] = {ident: {} for ident in ids}
+    for ident, state, *sums in await session.execute(query):
+        numbers[ident][state] = _Group(*(int(one) for one in sums))
     return {ident: _tally(by_state, superseded=superseded) for ident, by_state in numbers.items()}
 
 
-def _tally(by_state: dict[RevisionState, tuple[int, int]], *, superseded: bool) -> Counts:
-    def count(state: RevisionState) -> int:
-        return by_state.get(state, (0, 0))[0]
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Sums over the revisions of one state."""
 
-    completed = count(RevisionState.CURRENT) + (count(RevisionState.SUPERSEDED) if superseded else 0)
+    files: int = 0
+    usage_bytes: int = 0
+    chunks_done: int = 0
+    chunks_total: int = 0
+    uncut_files: int = 0
+    last_seq: int | None = None
+
+
+def _tally(by_state: dict[RevisionState, _Group], *, superseded: bool) -> Counts:
+    def group(state: RevisionState) -> _Group:
+        return by_state.get(state, _Group())
+
+    pending, current = group(RevisionState.PENDING), group(RevisionState.CURRENT)
     return Counts(
-        in_progress=count(RevisionState.PENDING),
-        completed=completed,
-        failed=count(RevisionState.FAILED),
-        cancelled=count(RevisionState.CANCELLED),
-        usage_bytes=by_state.get(RevisionState.CURRENT, (0, 0))[1],
+        in_progress=pending.files,
+        completed=current.files + (group(RevisionState.SUPERSEDED).files if superseded else 0),
+        failed=group(RevisionState.FAILED).files,
+        cancelled=group(RevisionState.CANCELLED).files,
+        usage_bytes=current.usage_bytes,
+        chunks_done=pending.chunks_done + current.chunks_done,
+        chunks_total=pending.chunks_total + current.chunks_total,
+        line=Line(pending.chunks_total - pending.chunks_done, pending.uncut_files),
+        last_in_line=pending.last_seq,
     )
 
 

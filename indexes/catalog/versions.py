@@ -1,5 +1,6 @@
 """Index versions of a store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,11 +27,12 @@ class Version:
 
 async def kept(session: AsyncSession, store_id: str) -> list[Version]:
     """Every version of the store that must hold its revisions, oldest first."""
-    query = select(IndexVersion.id, IndexVersion.manifest).where(
-        IndexVersion.store_id == store_id, IndexVersion.state.in_(KEPT)
-    )
-    rows = await session.execute(query.order_by(IndexVersion.seq))
-    return [Version(ident, read_manifest(manifest)) for ident, manifest in rows]
+    return await _in_states(session, store_id, KEPT)
+
+
+async def undeleted(session: AsyncSession, store_id: str) -> list[Version]:
+    """Every version of the store that may hold points, failed builds too, oldest first."""
+    return await _in_states(session, store_id, (*KEPT, VersionState.FAILED))
 
 
 async def get(session: AsyncSession, store_id: str, version_id: str) -> IndexVersion:
@@ -52,6 +54,14 @@ async def listing(session: AsyncSession, store_id: str, cursor: Cursor) -> Page[
 def read_manifest(data: dict[str, object]) -> Manifest:
     """The manifest of a row. Manifests never change, so each is read once."""
     return _read(orjson.dumps(data, option=orjson.OPT_SORT_KEYS))
+
+
+async def _in_states(session: AsyncSession, store_id: str, states: Sequence[VersionState]) -> list[Version]:
+    query = select(IndexVersion.id, IndexVersion.manifest).where(
+        IndexVersion.store_id == store_id, IndexVersion.state.in_(states)
+    )
+    rows = await session.execute(query.order_by(IndexVersion.seq))
+    return [Version(ident, read_manifest(manifest)) for ident, manifest in rows]
 
 
 @lru_cache(maxsize=1024)

@@ -3,25 +3,33 @@
 import asyncio
 from pathlib import Path
 
+from indexes.embedder import SharedEmbedder, Tokenizer
 from indexes.embedders.batching import BatchingEmbedder
-from indexes.embedders.hashing import HashingEmbedder
+from indexes.embedders.hashing import HashingEmbedder, WordTokenizer
+from indexes.embedders.remote import RemoteEmbedder
+from indexes.embedders.tokenizer import FolderTokenizer
 from indexes.embedders.weights import Weights, known, resolve
 from indexes.errors import ManifestMismatch, NotFound
 from indexes.manifest import EmbeddingSpec
+from indexes.remote.endpoint import Endpoint
 from indexes.settings import EmbeddingSettings
 
 HASHING = HashingEmbedder().spec.name
 
 
 class Models:
-    """Finds models by name or by the spec of a manifest."""
+    """Finds models by name or by the spec of a manifest.
 
-    def __init__(self, settings: EmbeddingSettings, cache: Path) -> None:
+    With an `endpoint` they run there; what they are, and how they count text, is still read from their files here.
+    """
+
+    def __init__(self, settings: EmbeddingSettings, cache: Path, endpoint: Endpoint | None = None) -> None:
         self._settings = settings
         self._cache = cache
+        self._endpoint = endpoint
         self._resolving = asyncio.Lock()
         self._resolved: dict[str, Weights] = {}
-        self._loading: dict[str, asyncio.Task[BatchingEmbedder]] = {}
+        self._loading: dict[str, asyncio.Task[SharedEmbedder]] = {}
 
     @property
     def names(self) -> list[str]:
@@ -43,7 +51,7 @@ class Models:
         """What the model of new stores is."""
         return await self._spec(self._settings.model)
 
-    async def named(self, name: str) -> BatchingEmbedder:
+    async def named(self, name: str) -> SharedEmbedder:
         """The model of that name, for a request. Raises NotFound."""
         if name not in self.names:
             raise NotFound(
@@ -53,7 +61,7 @@ class Models:
             )
         return await self._embedder(name)
 
-    async def embedder(self, spec: EmbeddingSpec) -> BatchingEmbedder:
+    async def embedder(self, spec: EmbeddingSpec) -> SharedEmbedder:
         """The model that made an index version. Raises ManifestMismatch where the one installed is another (I6)."""
         if await self._spec(spec.name) != spec:
             raise ManifestMismatch(
@@ -73,7 +81,7 @@ class Models:
         for task in tasks.values():
             task.cancel()
         for ended in await asyncio.gather(*tasks.values(), return_exceptions=True):
-            if isinstance(ended, BatchingEmbedder):
+            if not isinstance(ended, BaseException):
                 await ended.close()
 
     async def _spec(self, name: str) -> EmbeddingSpec:
@@ -84,7 +92,7 @@ class Models:
                 self._resolved[name] = await asyncio.to_thread(resolve, name, self._settings.models, self._cache)
         return self._resolved[name].spec
 
-    async def _embedder(self, name: str) -> BatchingEmbedder:
+    async def _embedder(self, name: str) -> SharedEmbedder:
         if name not in self._loading:
             self._loading[name] = asyncio.create_task(self._load(name))
         try:
@@ -94,13 +102,18 @@ class Models:
             self._loading.pop(name, None)
             raise
 
-    async def _load(self, name: str) -> BatchingEmbedder:
+    async def _load(self, name: str) -> SharedEmbedder:
+        spec = await self._spec(name)
+        if self._endpoint is not None:
+            return RemoteEmbedder(self._endpoint, spec, self._tokenizer(name))
         if name == HASHING:
             return BatchingEmbedder(HashingEmbedder())
-        await self._spec(name)
         from indexes.embedders.sentence_transformer import SentenceTransformerEmbedder
 
         settings = self._settings
         load = SentenceTransformerEmbedder.load
         loaded = await asyncio.to_thread(load, self._resolved[name], device=settings.device, threads=settings.threads)
         return BatchingEmbedder(loaded)
+
+    def _tokenizer(self, name: str) -> Tokenizer:
+        return WordTokenizer() if name == HASHING else FolderTokenizer(self._resolved[name].folder)

@@ -47,8 +47,8 @@ class EdgeFiles:
             self._lock = _lock(root / "lock")
         except BlockingIOError as error:
             raise SettingsError(
-                f"Another process owns the vectors in {root}. Stop it, give this one a directory of its own, "
-                "or use a Qdrant server (`kind = qdrant_server`) to share vectors between processes."
+                f"Another process owns the vectors in {root}. Stop it, give this one a directory of its own, or let "
+                "them share: by `citewell retrieval` (`kind = remote`) or a Qdrant server (`kind = qdrant_server`)."
             ) from error
         except OSError as error:
             raise SettingsError(f"The directory of the vectors, {root}, cannot be used: {error}.") from error

@@ -7,8 +7,10 @@ from indexes.engines.settings import (
     ExactEngineSettings,
     QdrantEdgeEngineSettings,
     QdrantServerEngineSettings,
+    RemoteEngineSettings,
 )
 from indexes.index import Engine
+from indexes.remote import secret
 
 
 def open_engine(settings: EngineSettings, home: Path) -> Engine:
@@ -29,3 +31,9 @@ def open_engine(settings: EngineSettings, home: Path) -> Engine:
             from indexes.engines.qdrant_server import QdrantServerEngine, connect
 
             return QdrantServerEngine(connect(settings), settings)
+        case RemoteEngineSettings():
+            from indexes.engines.remote_index import RemoteEngine
+            from indexes.remote.endpoint import Endpoint
+
+            known = secret.shared_secret(settings.secret, settings.secret_file or home / secret.FILE)
+            return RemoteEngine(Endpoint(settings.url, known, settings.timeout_s))

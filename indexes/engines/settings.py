@@ -17,7 +17,7 @@ class ExactEngineSettings(Section):
 class QdrantEdgeEngineSettings(Section):
     """Qdrant's engine inside this process, one directory per index version. One process owns the directory."""
 
-    kind: Literal["qdrant_edge"] = "qdrant_edge"
+    kind: Literal["qdrant_edge"] = Field("qdrant_edge", description="Which engine this is.")
     root: Path | None = Field(None, description="Directory of the vectors. Empty: `vectors` under the home directory.")
     open_shards: int = Field(
         64,
@@ -51,6 +51,17 @@ class QdrantServerEngineSettings(Section):
     replicas: int = Field(1, ge=1, le=16, description="Copies of each shard: 2 or more survive the loss of a node.")
 
 
+class RemoteEngineSettings(Section):
+    """The engine of `citewell retrieval`, which several processes share."""
+
+    kind: Literal["remote"] = "remote"
+    url: str = Field(description="Where it listens: `unix:///path` or `http://host:port`.")
+    secret: SecretStr | None = Field(None, description="The secret it asks for. Empty: what `secret_file` holds.")
+    secret_file: Path | None = Field(None, description="Empty: `retrieval.key` under the home directory.")
+    timeout_s: float = Field(30, gt=0, le=600, description="How long one call may take before it counts as failed.")
+
+
 EngineSettings = Annotated[
-    ExactEngineSettings | QdrantEdgeEngineSettings | QdrantServerEngineSettings, Field(discriminator="kind")
+    ExactEngineSettings | QdrantEdgeEngineSettings | QdrantServerEngineSettings | RemoteEngineSettings,
+    Field(discriminator="kind"),
 ]

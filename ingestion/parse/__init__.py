@@ -9,7 +9,10 @@ hundreds of megabytes: `ingestion.children` runs it in limited processes.
 - `assemble` normalises the pieces, joins them and counts the offsets. Nothing changes the text afterwards.
 - `artefact` turns the result into bytes and back.
 
-Nothing here opens a connection, follows a reference, expands an entity, runs a macro or a script, or writes a file.
+- `unpack` takes out what is in mails and archives, as files of their own.
+
+Nothing here opens a connection, follows a reference, expands an entity, or runs a macro or a script; `unpack` alone
+writes files.
 """
 
 from collections.abc import Mapping
@@ -18,8 +21,9 @@ from pathlib import Path
 
 from indexes.errors import DocumentError
 from indexes.model import CanonicalText
+from ingestion.parse import archive
 from ingestion.parse.assemble import assemble
-from ingestion.parse.detect import Format, detect
+from ingestion.parse.detect import ARCHIVES, Format, detect
 from ingestion.parse.draft import Parser
 from ingestion.parse.limits import Limits
 
@@ -66,7 +70,8 @@ def parse(path: Path, filename: str, limits: Limits | None = None) -> CanonicalT
     path.stat()
     try:
         kind = detect(path, filename, limits)
-        return assemble(_parser(kind)(path, limits), kind, limits)
+        draft = archive.parse(path, filename, limits) if kind in ARCHIVES else _parser(kind)(path, limits)
+        return assemble(draft, kind, limits)
     except (DocumentError, MemoryError, ImportError):  # A missing library is not the document's fault.
         raise
     except Exception as error:  # Parsers of foreign formats raise anything at all on broken input.

@@ -28,6 +28,7 @@ from indexes.manifest import Chunking
 from ingestion.chunkers import chunker
 from ingestion.parse import artefact, frames, parse
 from ingestion.parse.limits import Limits
+from ingestion.parse.unpack import unpack
 
 _PR_SET_PDEATHSIG = 1
 _FORBIDDEN = frozenset(
@@ -50,6 +51,13 @@ def _parse(request: dict[str, Any]) -> orjson.Fragment:
     return orjson.Fragment(artefact.dumps(canonical))
 
 
+def _unpack(request: dict[str, Any]) -> dict[str, object]:
+    limits = Limits(**request["limits"])
+    unpacked = unpack(Path(request["path"]), request["filename"], limits, Path(request["into"]))
+    parts = [(part.name, part.path.name, part.sha256, part.size_bytes) for part in unpacked.parts]
+    return {"parts": parts, "warnings": unpacked.warnings}
+
+
 def _chunk(request: dict[str, Any]) -> list[object]:
     text, chunking = artefact.restore(request["text"]), Chunking(**request["chunking"])
     cut = chunker(request["chunker"])
@@ -62,7 +70,7 @@ def _tokenizer(folder: str | None) -> Tokenizer:
 
 
 # What a child can be asked for. A command takes its request and returns what orjson can write.
-COMMANDS: dict[str, Callable[[dict[str, Any]], object]] = {"parse": _parse, "chunk": _chunk}
+COMMANDS: dict[str, Callable[[dict[str, Any]], object]] = {"parse": _parse, "unpack": _unpack, "chunk": _chunk}
 
 
 def answer(request: dict[str, Any]) -> dict[str, object]:

@@ -1,14 +1,13 @@
 """Zip containers (Office, OpenDocument, EPUB): what they hold, and whether they are safe to unpack."""
 
+import struct
 import zipfile
 from pathlib import Path
 
 from lxml import etree
 
 from indexes.errors import DocumentError
-from ingestion.parse.limits import MEBIBYTE, Limits
-
-SMALL_BYTES = 10 * MEBIBYTE
+from ingestion.parse.limits import MEBIBYTE, SMALL_BYTES, Limits
 
 _PARTS = {
     "word/": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
@@ -16,6 +15,10 @@ _PARTS = {
     "xl/": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 _OPENDOCUMENT = "application/vnd.oasis.opendocument."
+# Packages of Java and Android, and Office's (drawings, projects, printed pages) without one of the parts above.
+_PROGRAMS = frozenset(("META-INF/MANIFEST.MF", "AndroidManifest.xml", "[Content_Types].xml"))
+_AES_IN_7Z = b"\x06\xf1\x07\x01"
+ENCRYPTED = 1  # The flag of a member.
 
 
 def open_zip(path: Path, limits: Limits) -> zipfile.ZipFile:
@@ -41,7 +44,10 @@ def open_zip(path: Path, limits: Limits) -> zipfile.ZipFile:
 
 
 def kind(path: Path, limits: Limits) -> str:
-    """The media type of the document in the zip at `path`. Raises DocumentError for every other zip."""
+    """The media type of the document in the zip at `path`, or of an archive.
+
+    Raises DocumentError: encrypted_file, unsupported_file, invalid_file, too_large.
+    """
     with open_zip(path, limits) as archive:
         names = set(archive.namelist())
         if "[Content_Types].xml" in names:
@@ -54,7 +60,8 @@ def kind(path: Path, limits: Limits) -> str:
             return declared.removesuffix("-template")
         if declared == "application/epub+zip":
             return declared
-        raise _refusal(archive, names)
+        _refuse_other(archive, names)
+        return "application/zip"
 
 
 def read_xml(archive: zipfile.ZipFile, name: str) -> etree._Element:
@@ -82,6 +89,19 @@ def _refuse_encrypted_opendocument(archive: zipfile.ZipFile) -> None:
         raise encrypted("document")
 
 
+def refuse_encrypted_7z(path: Path) -> None:
+    """Raise DocumentError `encrypted_file` if the end header of a 7z archive names its cipher, as far as it is plain.
+
+    Source: 7zFormat.txt and Methods.txt of the LZMA SDK.
+    """
+    with path.open("rb") as file:
+        place, size = struct.unpack("<QQ", file.read(28)[12:].ljust(16, b"\0"))
+        file.seek(min(32 + place, 1 << 62))
+        header = file.read(min(size, MEBIBYTE))
+    if _AES_IN_7Z in header:
+        raise encrypted("archive")
+
+
 def encrypted(noun: str) -> DocumentError:
     """The refusal of a `noun` (document, workbook, …) that needs a password."""
     return DocumentError(
@@ -90,18 +110,20 @@ def encrypted(noun: str) -> DocumentError:
     )
 
 
-def _refusal(archive: zipfile.ZipFile, names: set[str]) -> DocumentError:
-    if any(member.flag_bits & 1 for member in archive.infolist()):
-        return encrypted("archive")
+def _refuse_other(archive: zipfile.ZipFile, names: set[str]) -> None:
+    """Raise what is to be said of a zip that is neither a document nor an archive of documents."""
     iwork = any(name.endswith((".iwa", ".iwph")) for name in names) or "buildVersionHistory.plist" in names
     if iwork and _is_locked_iwork(archive, names):
-        return encrypted("document")
+        raise encrypted("document")
     if iwork:
-        return DocumentError(
+        raise DocumentError(
             "Pages, Numbers and Keynote files cannot be read. Export it as PDF and upload that.",
             code="unsupported_file",
         )
-    return DocumentError("This is an archive. Unpack it and upload the documents inside.", code="unsupported_file")
+    if names & _PROGRAMS:
+        raise DocumentError("This is a program or a drawing, not a document.", code="unsupported_file")
+    if any(member.flag_bits & ENCRYPTED for member in archive.infolist()):
+        raise encrypted("archive")
 
 
 def _is_locked_iwork(archive: zipfile.ZipFile, names: set[str]) -> bool:

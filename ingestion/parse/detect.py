@@ -38,7 +38,14 @@ class Format(StrEnum):
     ASCIIDOC = "text/asciidoc"
     SOURCE = "text/x-source"
     TEXT = "text/plain"
+    ZIP = "application/zip"
+    TAR = "application/x-tar"
+    GZIP = "application/gzip"
+    BZIP2 = "application/x-bzip2"
+    XZ = "application/x-xz"
 
+
+ARCHIVES = frozenset((Format.ZIP, Format.TAR, Format.GZIP, Format.BZIP2, Format.XZ))
 
 _BY_NAME = {
     **dict.fromkeys((".md", ".markdown", ".mdx", ".mdown", ".qmd", ".rmd"), Format.MARKDOWN),
@@ -57,7 +64,9 @@ _BY_NAME = {
 _BINARY_NAME = re.compile(r"\.(pdf|docx|pptx|xlsx|od[tsp]|epub|zip|jpe?g|png|heic|msg|ppt)")
 
 _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
-_ARCHIVES = (b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b", b"Rar!\x1a\x07", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+_SEVEN_ZIP = b"7z\xbc\xaf\x27\x1c"
+_PACKED = {b"\x1f\x8b": Format.GZIP, b"BZh": Format.BZIP2, b"\xfd7zXZ\0": Format.XZ}
+_UNREADABLE_ARCHIVES = (_SEVEN_ZIP, b"Rar!\x1a\x07", b"\x28\xb5\x2f\xfd")
 _XML_START = re.compile(r"\s*<\?xml\b", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _HTML_START = re.compile(r"\s*(<\?xml[^>]*>\s*)?<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
@@ -85,6 +94,12 @@ def detect(path: Path, filename: str, limits: Limits) -> Format:
         return _known(ole.kind(path))
     if head.startswith(b"{\\rtf"):
         return Format.RTF
+    if packed := next((kind for mark, kind in _PACKED.items() if head.startswith(mark)), None):
+        return packed
+    if head[257:262] == b"ustar":
+        return Format.TAR
+    if head.startswith(_SEVEN_ZIP):
+        container.refuse_encrypted_7z(path)
     _refuse_binary(head)
     return _of_text(decode(head), PurePath(filename).suffix.lower())
 
@@ -111,8 +126,11 @@ def _refuse_binary(head: bytes) -> None:
             "This is a picture or a video without a text layer. Run text recognition (OCR) and upload the result.",
             code="no_text_layer",
         )
-    if head.startswith(_ARCHIVES) or head[257:262] == b"ustar":
-        raise DocumentError("This is an archive. Unpack it and upload the documents inside.", code="unsupported_file")
+    if head.startswith(_UNREADABLE_ARCHIVES):
+        raise DocumentError(
+            "This kind of archive cannot be unpacked. Make it a zip, or upload the documents inside.",
+            code="unsupported_file",
+        )
 
 
 def _of_text(head: str, suffix: str) -> Format:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 MEBIBYTE = 1 << 20
+# Below this no ratio is too much: a page of zeros shrinks a thousandfold.
+SMALL_BYTES = 10 * MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,10 +15,10 @@ class Limits:
     max_text_chars: about 3,000 printed pages, or 10,000 chunks of one document.
     max_seconds: wall clock of one job, enforced by the parent, which kills the child.
     max_memory_bytes: address space of a child (RLIMIT_AS); libraries alone map about a third of it.
-    max_members: entries of a zip container; real office files have hundreds.
-    max_expanded_bytes: sum of the unpacked sizes that a zip container declares.
-    max_ratio: unpacked to packed size of a container over 10 MiB unpacked; office XML reaches about 100.
-    max_depth: mail inside mail.
+    max_members: entries of a container, with those of containers inside it; real office files have hundreds.
+    max_expanded_bytes: sum of the unpacked sizes, those that a zip container declares and those that are found.
+    max_ratio: unpacked to packed size of a container over `SMALL_BYTES` unpacked; office XML reaches about 100.
+    max_depth: mail inside mail, archives inside archives.
     """
 
     max_pages: int = 5_000

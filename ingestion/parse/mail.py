@@ -34,9 +34,14 @@ def parse_eml(path: Path, limits: Limits) -> Draft:
 
 def parse_mbox(path: Path, limits: Limits) -> Draft:
     """The messages of a mailbox, one after the other."""
-    parts = _MBOX_MARK.split(path.read_bytes())[1:]
+    parts = split_mbox(path.read_bytes())
     messages = (email.message_from_bytes(part, policy=email.policy.default) for part in parts)
     return Draft([piece for message in messages for piece in _message(message, 1, limits)])
+
+
+def split_mbox(data: bytes) -> list[bytes]:
+    """The messages of a mailbox."""
+    return _MBOX_MARK.split(data)[1:]
 
 
 def parse_msg(path: Path, limits: Limits) -> Draft:

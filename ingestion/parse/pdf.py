@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pypdfium2
@@ -12,6 +12,7 @@ from indexes.errors import DocumentError
 from ingestion.parse.container import encrypted
 from ingestion.parse.draft import Draft, Piece, attributes
 from ingestion.parse.limits import Limits
+from ingestion.parse.pdf_fields import read_fields
 from ingestion.parse.pdf_glyphs import Page, read_page
 from ingestion.parse.pdf_layout import Part, Scale, arrange, to_piece
 
@@ -23,7 +24,7 @@ EDGE = 0.1
 
 
 def parse(path: Path, limits: Limits) -> Draft:
-    """Blocks page by page in reading order, with their boxes.
+    """Blocks page by page in reading order, with their boxes; what was filled into a form follows its page.
 
     Running heads and feet stay once, where they first stand. Raises DocumentError: encrypted_file, no_text_layer,
     too_large, invalid_file.
@@ -35,12 +36,13 @@ def parse(path: Path, limits: Limits) -> Draft:
                 f"This PDF has {len(document):,} pages; the limit is {limits.max_pages:,}. Split it.",
                 code="too_large",
             )
+        fields = read_fields(document)
         pages = [read_page(document, index) for index in range(len(document))]
         stated = document.get_metadata_dict(skip_empty=True)
         copying = raw.FPDF_GetDocPermissions(document) & _COPY_ALLOWED
     finally:
         document.close()
-    if not any(page.lines for page in pages):
+    if not any(page.lines for page in pages) and not any(fields.values()):
         raise DocumentError(
             "This PDF has no text layer. If its pages are scans, run text recognition (OCR) and upload the result.",
             code="no_text_layer",
@@ -54,7 +56,8 @@ def parse(path: Path, limits: Limits) -> Draft:
         modified=_iso(stated.get("ModDate")),
         pages=len(pages),
     )
-    return Draft(_pieces(pages), None if _JUNK_TITLE.match(title) else title, metadata, _warnings(pages, bool(copying)))
+    pieces = _pieces(pages, fields)
+    return Draft(pieces, None if _JUNK_TITLE.match(title) else title, metadata, _warnings(pages, bool(copying)))
 
 
 def _open(path: Path) -> pypdfium2.PdfDocument:
@@ -66,11 +69,12 @@ def _open(path: Path) -> pypdfium2.PdfDocument:
         raise DocumentError("This PDF is damaged and cannot be opened. Export it again.") from error
 
 
-def _pieces(pages: Sequence[Page]) -> list[Piece]:
+def _pieces(pages: Sequence[Page], fields: Mapping[int, Sequence[Piece]]) -> list[Piece]:
     arranged = [(page, arrange(page)) for page in pages]
     _drop_repeated(arranged)
     scale = Scale.of(part for _, parts in arranged for part in parts)
-    return [to_piece(part, page, scale) for page, parts in arranged for part in parts]
+    shown = ((page.number, [to_piece(part, page, scale) for part in parts]) for page, parts in arranged)
+    return [piece for number, pieces in shown for piece in (*pieces, *fields.get(number, ()))]
 
 
 def _drop_repeated(arranged: Sequence[tuple[Page, list[Part]]]) -> None:
@@ -100,6 +104,8 @@ def _iso(stated: str | None) -> str | None:
 
 def _warnings(pages: Sequence[Page], copying: bool) -> tuple[str, ...]:
     found = []
+    if broken := [page.number for page in pages if page.is_broken]:
+        found.append(f"The file is damaged on {_listed(broken)}: nothing could be read there. Export it again.")
     if scanned := [page.number for page in pages if not page.lines and page.has_images]:
         found.append(f"No text could be read on {_listed(scanned)}: only pictures are there. OCR would help.")
     if hidden := [page.number for page in pages if any(line.hidden for line in page.lines)]:

@@ -16,6 +16,8 @@ from ingestion.parse.draft import Box
 CELL_GAP = 1.1
 SPACE_GAP = 0.15
 GARBLED_SHARE = 0.2
+# What a page can raise: PDFium's refusal, and sums with the infinite sizes and places that a broken page states.
+PAGE_ERRORS = (pypdfium2.PdfiumError, ArithmeticError, LookupError, ValueError)
 QUARTER_TURN = math.pi / 2
 # The bullets of Symbol and Wingdings, which Unicode keeps for private use.
 _SYMBOL_BULLET = re.compile("[\uf02d\uf06c\uf06e\uf071\uf076\uf0a7\uf0a8\uf0b7\uf0d8\uf0e0\uf0fc]")
@@ -66,6 +68,7 @@ class Page:
     lines: list[Line] = field(default_factory=list)
     has_images: bool = False
     is_garbled: bool = False
+    is_broken: bool = False
 
     def shown(self, left: float, bottom: float, right: float, top: float) -> Box:
         """A rectangle of this page as (left, top, right, bottom) from the top left corner, as the page is shown."""
@@ -90,19 +93,22 @@ class _Glyph:
 
 
 def read_page(document: pypdfium2.PdfDocument, index: int) -> Page:
-    """Page `index` (from 0) of `document`; a page that cannot be read comes back without lines."""
+    """Page `index` (from 0) of `document`; one that cannot be read comes back broken, without lines."""
     try:
-        page = document[index]
-        text = page.get_textpage()
-    except pypdfium2.PdfiumError:
-        return Page(index + 1, 0.0, 0.0, 0)
+        return _read(document[index], index + 1)
+    except PAGE_ERRORS:
+        return Page(index + 1, 0.0, 0.0, 0, is_broken=True)
+
+
+def _read(page: pypdfium2.PdfPage, number: int) -> Page:
+    text = page.get_textpage()
     left, bottom, right, top = page.get_bbox()
     turns = _text_turns(text)
     width, height = (right - left, top - bottom) if turns % 2 == 0 else (top - bottom, right - left)
     lines = _joined(list(_lines(text, turns, (left, bottom, right, top))))
     has_images = not lines and next(page.get_objects(filter=(raw.FPDF_PAGEOBJ_IMAGE,)), None) is not None
     turned = page.get_rotation() // 90 - turns
-    return Page(index + 1, width, height, turned, lines, has_images, _is_garbled(text))
+    return Page(number, width, height, turned, lines, has_images, _is_garbled(text))
 
 
 def _text_turns(text: pypdfium2.PdfTextPage) -> int:
@@ -127,6 +133,8 @@ def _glyphs(text: pypdfium2.PdfTextPage, turns: int, page: Box) -> Iterator[_Gly
         if raw.FPDFText_IsHyphen(text, index) == 1:
             code = DIVIDER
         if not code or not raw.FPDFText_GetLooseCharBox(text, index, ctypes.byref(box)):
+            continue
+        if not math.isfinite(box.left + box.bottom + box.right + box.top):  # Scaled past what can be shown.
             continue
         x0, y0, x1, y1 = box.left - page[0], box.bottom - page[1], box.right - page[0], box.top - page[1]
         width, height = page[2] - page[0], page[3] - page[1]

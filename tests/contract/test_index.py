@@ -14,6 +14,7 @@ from qdrant_client import QdrantClient
 from indexes.engines.exact_index import ExactEngine
 from indexes.engines.opening import open_engine
 from indexes.engines.qdrant_server import QdrantServerEngine
+from indexes.engines.remote_index import RemoteEngine
 from indexes.engines.settings import ExactEngineSettings, QdrantEdgeEngineSettings, QdrantServerEngineSettings
 from indexes.errors import InvalidRequest, ManifestMismatch, NotFound
 from indexes.filters import AllOf, AnyOf, Comparison, Operator, matches
@@ -35,12 +36,28 @@ VERSION = "ixv_1"
 REVISIONS = [f"rev_{letter * 24}" for letter in "abcde"]
 
 
+KINDS = ["exact", "edge", "server", "remote"]
+
+
+class SharedEngine(RemoteEngine):
+    """An engine behind a real `citewell retrieval` on a unix socket, which ends with it."""
+
+    def __init__(self, server):
+        super().__init__(server.endpoint)
+        self._server = server
+
+    def close(self):
+        super().close()
+        self._server.stop()
+
+
 @dataclass(frozen=True)
 class Place:
     """One kind of engine and where it keeps its data."""
 
     kind: str
     folder: Path
+    retrieval_server: type
 
     def engine(self) -> Engine:
         match self.kind:
@@ -48,14 +65,17 @@ class Place:
                 return open_engine(ExactEngineSettings(), self.folder)
             case "edge":
                 return open_engine(QdrantEdgeEngineSettings(open_shards=2), self.folder)
+            case "remote":
+                edge = open_engine(QdrantEdgeEngineSettings(open_shards=2), self.folder)
+                return SharedEngine(self.retrieval_server(edge))
             case _:
                 client = QdrantClient(path=str(self.folder), force_disable_check_same_thread=True)
                 return QdrantServerEngine(client, QdrantServerEngineSettings(url="http://unused", prefix="test_"))
 
 
-@pytest.fixture(params=["exact", "edge", "server"])
-def place(request, tmp_path):
-    return Place(request.param, tmp_path)
+@pytest.fixture(params=KINDS)
+def place(request, tmp_path, retrieval_server):
+    return Place(request.param, tmp_path, retrieval_server)
 
 
 @pytest.fixture
@@ -321,10 +341,10 @@ filters = st.recursive(
 )
 
 
-@pytest.fixture(params=["exact", "edge", "server"], scope="module")
-def filled(request, tmp_path_factory):
+@pytest.fixture(params=KINDS, scope="module")
+def filled(request, tmp_path_factory, retrieval_server):
     """An index whose points have odd attributes, and those points."""
-    engine = Place(request.param, tmp_path_factory.mktemp("vectors")).engine()
+    engine = Place(request.param, tmp_path_factory.mktemp("vectors"), retrieval_server).engine()
     rng = np.random.default_rng(5)
     stored = [
         point("rev_" + "f" * 24, number, rng, {str(key): rng.choice(np.array(VALUES, dtype=object)) for key in some})

@@ -6,13 +6,10 @@ Run with `-s` to see the figures.
 import asyncio
 import csv
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
-import pytest
-
 from indexes.errors import DocumentError
-from indexes.model import Block, BlockKind, CanonicalText
+from indexes.model import BlockKind, CanonicalText
 from ingestion.children import Children
 from ingestion.parse import Limits, artefact
 from ingestion.parse.assemble import normalise

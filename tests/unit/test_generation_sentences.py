@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generation.sentences import sentences, without_list_marker
+from indexes.sentences import sentences, without_list_marker
 
 PIECES = st.sampled_from(
     [

@@ -1,6 +1,6 @@
 import pytest
 
-from ingestion.sentences import sentences
+from indexes.sentences import sentences
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from ingestion.sentences import sentences
         "यह पहला है। | यह दूसरा है।",
         "هل هذا سؤال؟ | نعم.",
         "no stop here\n\n | but an empty line",
-        "hard wrapped\nline stays. | Next.",
+        "a paragraph that is hard wrapped at some sixty columns keeps\nits sentences whole. | Next.",
     ],
 )
 def test_ends_where_a_reader_would_say(text: str) -> None:

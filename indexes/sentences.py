@@ -14,10 +14,11 @@ Offsets = tuple[int, int]
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n\s*")
 _LIST_MARKER = re.compile(r"[^\S\n]*(?:[-*+•‣◦▪·–]|\(?\d{1,3}[.)]|\(?[A-Za-z][.)])[^\S\n]+(?=\S)")
 _TABLE_ROW = re.compile(r"\S \| |^\| ")
+# Possessive, and not tried inside a run of stops, so that no repetition is read twice.
 # Full stops of scripts that put no space after them, or that never abbreviate with them, always end a sentence.
 _STOP = re.compile(
-    r"""(?P<sure>[。！？｡؟۔।॥]+[」』”’）)】》〉"]*)
-      | (?P<maybe>[.!?…]+(?:[)\]”’"'»]|[ ]'')*(?=\s))""",
+    r"""(?P<sure>[。！？｡؟۔।॥]++[」』”’）)】》〉"]*+)
+      | (?P<maybe>(?<![.!?…])[.!?…]++(?:[)\]”’"'»]|[ ]'')*+(?=\s))""",
     re.VERBOSE,
 )
 _WORD_BEFORE = re.compile(r"[^\s(\[“\"']*$")
@@ -43,6 +44,7 @@ _STARTERS = _words(
     "since so some such that the their then there these they this those though through to today under until we "
     "what when where which while who why with you your"
 )
+_LONGEST_WORD = 24
 _NARROWEST_WRAPPED, _WIDEST_WRAPPED = 40, 110  # columns
 
 
@@ -56,6 +58,16 @@ def sentences(text: str) -> list[Offsets]:
     for start, end in _stretches(text):
         found.extend(_split(text, start, end))
     return found
+
+
+def trimmed(text: str, start: int, end: int) -> Offsets | None:
+    """(start, end) without the white space around it; None where there is nothing else."""
+    part = text[start:end]
+    body = part.strip()
+    if not body:
+        return None
+    start += len(part) - len(part.lstrip())
+    return start, start + len(body)
 
 
 def without_list_marker(text: str, start: int, end: int) -> int:
@@ -130,9 +142,11 @@ def _ends(text: str, begin: int, stop: re.Match[str], end: int) -> bool:
         return False
     if text[stop.start()] != "." or stop.end() - stop.start() > 1:
         return True
-    before = _WORD_BEFORE.search(text[begin : stop.start()])
+    # A bounded look back: a text full of stops that end nothing must not be read again at each of them.
+    before = _WORD_BEFORE.search(text[max(begin, stop.start() - _LONGEST_WORD) : stop.start()])
     word = before[0].casefold() if before else ""
-    if word in _NEVER_LAST:
+    is_number = word.isdigit() and text[begin : stop.start()].strip() == word
+    if is_number or word in _NEVER_LAST:
         return False
     if word in _BEFORE_NUMBERS:
         return not following[0].isdigit()
@@ -142,7 +156,6 @@ def _ends(text: str, begin: int, stop: re.Match[str], end: int) -> bool:
 
 
 def _trimmed(text: str, start: int, end: int) -> Iterator[Offsets]:
-    words = text[start:end].strip()
-    if words:
-        start += len(text[start:end]) - len(text[start:end].lstrip())
-        yield start, start + len(words)
+    body = trimmed(text, start, end)
+    if body is not None:
+        yield body

@@ -1,0 +1,181 @@
+"""The application of `citewell retrieval`: one engine and its models, for the other processes of an installation.
+
+Not the public API: its callers are `indexes/engines/remote_index.py` and `indexes/embedders/remote.py`. Engine calls
+block, so each runs in a thread; searches and writes have threads of their own, so that neither waits for the other.
+"""
+
+import asyncio
+import logging
+import math
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.errors import status_and_type
+from api.limits import Capacity
+from api.retrieval_operations import READS, WRITES, Operation
+from indexes.embedder import SharedEmbedder
+from indexes.embedders.models import Models
+from indexes.errors import CitewellError, InvalidRequest, Overloaded, Unauthenticated
+from indexes.index import Engine
+from indexes.manifest import EmbeddingSpec
+from indexes.model import Vector
+from indexes.remote.codec import pack_error, pack_vectors
+from indexes.remote.endpoint import PREFIX
+
+log = logging.getLogger(__name__)
+_WAIT_S = 0.1  # for which a caller that found no room is sent away: its next try is cheap
+_GONE = 499  # nobody reads this status; servers commonly log it for a caller that hung up
+
+
+class Lane:
+    """Blocking calls of one kind: so many admitted, so many of these at once."""
+
+    def __init__(self, name: str, admitted: int, threads: int) -> None:
+        self.capacity = Capacity(admitted, retry_after_s=_WAIT_S)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+
+    async def run(self, call: Callable[[], bytes]) -> bytes:
+        """The result of the call, from a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def close(self) -> None:
+        """Wait for the calls that run."""
+        self._threads.shutdown()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What is served, to whom, and how much at once."""
+
+    engine: Engine
+    models: Models
+    secret: str
+    reads: Lane
+    writes: Lane
+    embeddings: Capacity
+
+
+def create_retrieval_app(served: Served) -> Starlette:
+    """The application. It owns nothing: the caller opens and closes what is served."""
+    engine_routes = [
+        Route(f"/index/{name}", _engine_call(served.engine, lane, operation), methods=["POST"])
+        for lane, operations in ((served.reads, READS), (served.writes, WRITES))
+        for name, operation in operations.items()
+    ]
+    embedding_routes = [
+        Route("/embed/queries", _embedding(served, lambda embedder: embedder.queries), methods=["POST"]),
+        Route("/embed/documents", _embedding(served, lambda embedder: embedder.documents), methods=["POST"]),
+    ]
+    known = [Middleware(_Authenticated, secret=served.secret)]
+
+    async def readyz(request: Request) -> Response:
+        ready = served.models.ready
+        parts = {"models": "ok" if ready else "the embedding model is being loaded"}
+        return _json(orjson.dumps(parts), 200 if ready else 503)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", _healthz),
+            Route("/readyz", readyz),
+            Mount(PREFIX, routes=engine_routes + embedding_routes, middleware=known),
+        ],
+        exception_handlers={CitewellError: _on_error, Exception: _on_bug},
+    )
+
+
+class _Authenticated:
+    """Lets only those in who know the secret."""
+
+    def __init__(self, app: ASGIApp, secret: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {secret}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        offered = Headers(scope=scope).get("authorization", "").encode()
+        if not secrets.compare_digest(offered, self._expected):
+            raise Unauthenticated("This secret is not the one in `retrieval.key`.")
+        await self._app(scope, receive, send)
+
+
+def _engine_call(engine: Engine, lane: Lane, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        async with lane.capacity:  # before the body is read: what is refused takes no memory
+            body = await request.body()
+            return _json(await lane.run(partial(_do, engine, operation, body)))
+
+    return answer
+
+
+def _do(engine: Engine, operation: Operation, body: bytes) -> bytes:
+    return orjson.dumps(operation(engine, _loaded(body)))
+
+
+def _embedding(
+    served: Served, choose: Callable[[SharedEmbedder], Callable[[list[str]], Coroutine[Any, Any, Vector]]]
+) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        async with served.embeddings:
+            body = _loaded(await request.body())
+            embedder = await served.models.embedder(EmbeddingSpec(**body["spec"]))
+            rows = await _while_wanted(request, choose(embedder)(body["texts"]))
+            return Response(status_code=_GONE) if rows is None else _json(orjson.dumps(pack_vectors(rows)))
+
+    return answer
+
+
+async def _while_wanted(request: Request, work: Coroutine[Any, Any, Vector]) -> Vector | None:
+    """The result, or None as soon as the caller has gone: the texts that still wait make room for others'."""
+    task, gone = asyncio.create_task(work), asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    await request.receive()  # after the body nothing comes but the end of the connection
+
+
+async def _healthz(request: Request) -> Response:
+    return _json(b'{"status":"ok"}')
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CitewellError)
+    reply = _json(orjson.dumps({"error": pack_error(error)}), status_and_type(error)[0])
+    if isinstance(error, Overloaded):
+        reply.headers["retry-after"] = str(math.ceil(error.retry_after_s))
+    return reply
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    # The server logs the traceback.
+    message = f"`citewell retrieval` failed here: {error!r}. Its log says more."
+    return _json(orjson.dumps({"error": pack_error(CitewellError(message))}), 500)
+
+
+def _loaded(body: bytes) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not JSON: {error}.") from error
+    return loaded
+
+
+def _json(body: bytes, status: int = 200) -> Response:
+    return Response(body, status, media_type="application/json")

@@ -1,0 +1,81 @@
+"""Erasing what readers no longer see: the right to do it, what becomes of the rows, and what is left of them.
+
+Whoever erases holds the lease of the revision, as a worker does. Otherwise a revision that is tried again could be
+completed by a worker while the points of its earlier attempt are still being taken away.
+"""
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
+from indexes.catalog.work import Lease
+
+OWNER = "eraser"
+LEASE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of the catalog that are still there."""
+
+    revisions: int
+    chunks: int
+
+
+async def begin(session: AsyncSession, revision: Revision) -> Lease | None:
+    """Take the lease of a revision that is still in the state it was read in; None where that cannot be had."""
+    fence = await session.scalar(
+        update(Revision)
+        .where(Revision.id == revision.id, Revision.state == revision.state, Revision.lease_until < time.time())
+        .values(lease_owner=OWNER, lease_until=time.time() + LEASE_S, fence=Revision.fence + 1)
+        .returning(Revision.fence),
+        execution_options={"synchronize_session": False},
+    )
+    return None if fence is None else Lease(revision.id, OWNER, fence)
+
+
+async def finish(session: AsyncSession, lease: Lease, erased: RevisionState) -> None:
+    """After the points are gone, and the text of what was deleted or superseded.
+
+    A deleted revision's row goes; a superseded one's stays as history. One that failed or was cancelled keeps its text
+    and chunks, so that trying it again goes on from there (I5).
+    """
+    mine = (Revision.id == lease.revision_id, Revision.fence == lease.fence)
+    if erased == RevisionState.DELETED:
+        await session.execute(delete(Revision).where(*mine))
+        return
+    row = await session.scalar(select(Revision).where(*mine).with_for_update())
+    if row is None:
+        return
+    row.lease_owner, row.lease_until = None, 0.0
+    row.has_points, row.chunks_done = False, 0
+    if erased == RevisionState.SUPERSEDED:
+        row.text_blob, row.chunks_total, row.stage = None, 0, Stage.RECEIVED
+        await session.execute(delete(ChunkRow).where(ChunkRow.revision_id == row.id))
+    elif row.stage not in (Stage.RECEIVED, Stage.PARSED):
+        row.stage = Stage.CHUNKED
+
+
+async def is_held(session: AsyncSession, *, revision_id: str | None = None, store_id: str | None = None) -> bool:
+    """Whether anybody works on a revision, or on any of a store."""
+    which = Revision.id == revision_id if revision_id is not None else Revision.store_id == store_id
+    held = select(Revision.id).where(which, Revision.lease_until >= time.time())
+    return await session.scalar(held.limit(1)) is not None
+
+
+async def rows_of_revision(session: AsyncSession, revision_id: str) -> Rows:
+    """What the catalog holds of a revision."""
+    revisions = select(func.count()).select_from(Revision).where(Revision.id == revision_id)
+    chunks = select(func.count()).select_from(ChunkRow).where(ChunkRow.revision_id == revision_id)
+    return Rows(await session.scalar(revisions) or 0, await session.scalar(chunks) or 0)
+
+
+async def rows_of_store(session: AsyncSession, store_id: str) -> Rows:
+    """What the catalog holds of a store's revisions."""
+    mine = Revision.store_id == store_id
+    revisions = select(func.count()).select_from(Revision).where(mine)
+    chunks = select(func.count()).select_from(ChunkRow).join(Revision, Revision.id == ChunkRow.revision_id).where(mine)
+    return Rows(await session.scalar(revisions) or 0, await session.scalar(chunks) or 0)

@@ -1,0 +1,86 @@
+"""How fast the work of a store goes, what is left of it, and what changed lately."""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from indexes.catalog.tables import Revision, RevisionState
+
+WINDOW_S = 120.0
+"""How far back speed is measured: long enough to hold a few batches, short enough to follow a change of load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`chunks` were embedded and stored in the last `elapsed_s`; `chunks_per_file` is their mean over files."""
+
+    chunks: float
+    elapsed_s: float
+    chunks_per_file: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Work that is left: chunks of files that are cut, and files that are not."""
+
+    chunks: int
+    uncut_files: int
+
+
+async def paces(session: AsyncSession, store_ids: Collection[str]) -> dict[str, Pace]:
+    """What each store did lately; a store that did nothing is left out."""
+    now = time.time()
+    since = now - WINDOW_S
+    within = Revision.started_at > since
+    # Of work that began before the window, the part in proportion to its time within.
+    share = Revision.chunks_done * (Revision.updated_at - since) / (Revision.updated_at - Revision.started_at)
+    query = (
+        select(
+            Revision.store_id,
+            func.sum(case((within, Revision.chunks_done), else_=share)),
+            func.min(case((within, Revision.started_at), else_=since)),
+            func.avg(Revision.chunks_total),
+        )
+        .where(
+            Revision.store_id.in_(store_ids),
+            Revision.updated_at > since,
+            Revision.chunks_done > 0,
+            # Finished work counts only if it began within: a later change of attributes also moves `updated_at`.
+            or_(
+                and_(Revision.state == RevisionState.CURRENT, within),
+                and_(Revision.state == RevisionState.PENDING, Revision.started_at.is_not(None)),
+            ),
+        )
+        .group_by(Revision.store_id)
+    )
+    return {
+        store_id: Pace(float(chunks), now - float(began), float(per_file))
+        for store_id, chunks, began, per_file in await session.execute(query)
+    }
+
+
+async def lines(session: AsyncSession, store_id: str, seqs: Collection[int]) -> dict[int, Line]:
+    """For each of these unfinished revisions of a store, the work up to its end, that of those before it included."""
+    if not seqs:
+        return {}
+    is_cut = Revision.chunks_total > 0
+    pending = (
+        select(
+            Revision.seq,
+            func.sum(Revision.chunks_total - Revision.chunks_done).over(order_by=Revision.seq).label("chunks"),
+            func.sum(case((is_cut, 0), else_=1)).over(order_by=Revision.seq).label("uncut"),
+        )
+        .where(Revision.store_id == store_id, Revision.state == RevisionState.PENDING, Revision.seq <= max(seqs))
+        .subquery()
+    )
+    rows = await session.execute(select(pending).where(pending.c.seq.in_(seqs)))
+    return {row.seq: Line(int(row.chunks), int(row.uncut)) for row in rows}
+
+
+async def changed(session: AsyncSession, store_id: str, since: float, limit: int) -> list[Revision]:
+    """Revisions of a store that changed after `since`, deleted ones too, in the order of their last change."""
+    query = select(Revision).where(Revision.store_id == store_id, Revision.updated_at > since)
+    return list(await session.scalars(query.order_by(Revision.updated_at, Revision.seq).limit(limit)))

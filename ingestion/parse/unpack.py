@@ -1,0 +1,141 @@
+"""Takes the files out of mails and archives, and out of archives inside them, within limits (invariant I14)."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+from indexes.errors import DocumentError
+from ingestion.parse.detect import ARCHIVES, Format, detect
+from ingestion.parse.limits import Limits
+from ingestion.parse.meter import Meter, UnfoldsTooFar
+from ingestion.parse.part import Part, numbered
+
+COPY_BYTES = 1 << 20
+MAX_WARNINGS = 20
+
+_Opener = Callable[[Path, str, Meter], Iterator[Part]]
+_OPENERS: Mapping[Format, str] = {
+    **dict.fromkeys(ARCHIVES, "archive:members"),
+    Format.EML: "attachments:of_eml",
+    Format.MBOX: "attachments:of_mbox",
+    Format.MSG: "attachments:of_msg",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackedPart:
+    """One file that was taken out: its name in the container, where it lies now, and what it is."""
+
+    name: str
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """`parts` in the order of the container, their names unique; `warnings` are sentences on what stayed inside."""
+
+    parts: tuple[UnpackedPart, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def unpack(path: Path, filename: str, limits: Limits, into: Path) -> Unpacked:
+    """Write what is in the mail or archive at `path`, once called `filename`, into the empty folder `into`.
+
+    Archives inside it are opened as well and are no parts themselves; mails inside it are parts, followed by their
+    attachments. A file that is neither mail nor archive has no parts. A part that cannot be taken out costs itself
+    alone. Names of files on disk are numbers: nothing in the container decides where anything is written.
+
+    Raises DocumentError when nothing can be taken out, or more than `limits` allow; OSError; MemoryError.
+    """
+    unpacking = _Unpacking(limits, into)
+    try:
+        unpacking.enter(path, detect(path, filename, limits), filename, "", None)
+    except (DocumentError, MemoryError, OSError):
+        raise
+    except Exception as error:  # As in `parse`: broken mails raise anything at all.
+        raise DocumentError("This file is damaged: what is in it cannot be taken out. Make it again.") from error
+    more = len(unpacking.warnings) - MAX_WARNINGS
+    warnings = unpacking.warnings[:MAX_WARNINGS] + ([f"{more} more parts stayed inside."] if more > 0 else [])
+    return Unpacked(tuple(unpacking.parts), tuple(warnings))
+
+
+@dataclass(slots=True)
+class _Unpacking:
+    limits: Limits
+    into: Path
+    parts: list[UnpackedPart] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    _names: dict[str, int] = field(default_factory=dict)
+    _written: int = 0
+
+    def enter(self, path: Path, kind: Format, filename: str, folder: str, around: Meter | None, depth: int = 1) -> None:
+        """Take out what is in one container, whose parts get `folder` before their names."""
+        if kind not in _OPENERS:
+            return
+        if depth > self.limits.max_depth:
+            raise DocumentError(f"Archives lie more than {self.limits.max_depth} deep in each other.", code="too_large")
+        meter = Meter(self.limits, path.stat().st_size, around)
+        before = self._written
+        try:
+            for part in _opener(kind)(path, filename, meter):
+                self._take(part, folder, meter, depth)
+        except UnfoldsTooFar:
+            raise
+        except DocumentError as error:
+            if self._written == before:
+                raise
+            self.warnings.append(f"{folder or filename}: not all of it could be taken out. {error.message}")
+
+    def _take(self, part: Part, folder: str, meter: Meter, depth: int) -> None:
+        """Write one part, and take out what is in it."""
+        name = self._unique(folder + part.name)
+        try:
+            taken = self._write(part, name)
+        except UnfoldsTooFar:  # The container is at fault, not this part.
+            raise
+        except DocumentError as error:
+            self.warnings.append(f"{name}: {error.message}")
+            return
+        kind = self._kind(taken)
+        if kind not in ARCHIVES:
+            self.parts.append(taken)
+        if kind is None:
+            return
+        try:
+            self.enter(taken.path, kind, part.name, f"{name}/", meter, depth + 1)
+        except DocumentError as error:
+            self.warnings.append(f"{name}: {error.message}")
+        if kind in ARCHIVES:
+            taken.path.unlink()
+
+    def _write(self, part: Part, name: str) -> UnpackedPart:
+        path = self.into / str(self._written)
+        digest, size_bytes = hashlib.sha256(), 0
+        with part.open() as stream, path.open("xb") as file:
+            while data := stream.read(COPY_BYTES):
+                digest.update(data)
+                size_bytes += file.write(data)
+        self._written += 1
+        return UnpackedPart(name, path, digest.hexdigest(), size_bytes)
+
+    def _kind(self, part: UnpackedPart) -> Format | None:
+        """The format of a part that has parts itself."""
+        try:
+            kind = detect(part.path, part.name, self.limits)
+        except DocumentError:  # It will be said of that part when it is parsed.
+            return None
+        return kind if kind in _OPENERS else None
+
+    def _unique(self, name: str) -> str:
+        number = self._names[name] = self._names.get(name, 0) + 1
+        return name if number == 1 else self._unique(numbered(name, number))
+
+
+def _opener(kind: Format) -> _Opener:
+    module, _, function = _OPENERS[kind].partition(":")
+    opener: _Opener = getattr(import_module(f"ingestion.parse.{module}"), function)
+    return opener

@@ -1,0 +1,76 @@
+"""What the tests of remote engines and models share: the application of `citewell retrieval` in a thread."""
+
+import asyncio
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from api.limits import Capacity
+from api.retrieval import listening
+from api.retrieval_app import Lane, Served, create_retrieval_app
+from api.settings import RetrievalSettings
+from indexes.embedders.models import Models
+from indexes.index import Engine
+from indexes.remote.endpoint import Endpoint
+from indexes.settings import EmbeddingSettings
+
+SECRET = "one that both sides know"
+
+
+class RetrievalServer:
+    """Serves an engine, which it closes in the end, and the hashing model on a real unix socket."""
+
+    def __init__(self, engine: Engine, admitted: int = 32) -> None:
+        # Socket paths are limited to 107 bytes, which a directory of pytest may exceed.
+        self._folder = tempfile.TemporaryDirectory(prefix="citewell-")
+        home = Path(self._folder.name)
+        self.endpoint = Endpoint(f"unix://{home / 'retrieval.sock'}", SECRET, timeout_s=20)
+        self.engine = engine
+        self.models = Models(EmbeddingSettings(model="hashing-256"), home)
+        lanes = (Lane("reads", admitted, admitted), Lane("writes", admitted, admitted))
+        self.served = Served(engine, self.models, SECRET, *lanes, Capacity(admitted))
+        config = uvicorn.Config(create_retrieval_app(self.served), lifespan="off", log_config=None)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(home)))
+        self._listening = threading.Event()
+        self._thread.start()
+        assert self._listening.wait(10)
+
+    async def _serve(self, home: Path) -> None:
+        with listening(RetrievalSettings(), home) as (listener, _):
+            self._listening.set()
+            await self._server.serve(sockets=[listener])
+        await self.models.close()
+
+    def stop(self) -> None:
+        """As SIGTERM does."""
+        self._server.should_exit = True
+        self._thread.join()
+        self.served.reads.close()
+        self.served.writes.close()
+        self.engine.close()
+        self._folder.cleanup()
+
+
+@pytest.fixture(scope="session")
+def retrieval_server() -> type[RetrievalServer]:
+    """To start one with an engine of the test's choice, and to stop it."""
+    return RetrievalServer
+
+
+@pytest.fixture
+def serve_engine() -> Iterator[Callable[..., RetrievalServer]]:
+    """Starts servers that end with the test."""
+    servers: list[RetrievalServer] = []
+
+    def serve(engine: Engine, **limits: int) -> RetrievalServer:
+        servers.append(RetrievalServer(engine, **limits))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.stop()
