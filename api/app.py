@@ -10,6 +10,7 @@ from api.middleware import middleware
 from api.routes import (
     chat,
     documents,
+    events,
     file_batches,
     files,
     index_versions,
@@ -22,7 +23,18 @@ from api.routes import (
 from api.settings import Settings
 from api.state import open_state, open_storage, working
 
-ROUTERS = (files, vector_stores, vector_store_files, file_batches, documents, index_versions, responses, chat, models)
+ROUTERS = (
+    files,
+    vector_stores,
+    vector_store_files,
+    file_batches,
+    documents,
+    events,
+    index_versions,
+    responses,
+    chat,
+    models,
+)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -42,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         version="0.1.0",
         description="Search and cited answers over your documents, by OpenAI's own API and what it lacks.",
         lifespan=lifespan,
+        responses=errors.RESPONSES,
         middleware=middleware(settings.server.max_json_bytes),
     )
     errors.install(app)

@@ -1,5 +1,6 @@
 """Rows of the catalog as objects of the wire."""
 
+import time
 from collections.abc import Sequence
 
 from api.wire.chunking import from_chunking
@@ -7,12 +8,15 @@ from api.wire.documents import Document, DocumentChunk, SupersededRevision
 from api.wire.file_batches import FileBatch
 from api.wire.files import FileObject
 from api.wire.index_versions import BuildProgress, IndexVersion, IndexVersionCounts
+from api.wire.receipts import DeleteReceipt, Gone, VersionChecked
 from api.wire.vector_store_files import DocumentProblem, FileStatus, LastError, VectorStoreFile
 from api.wire.vector_stores import ExpiresAfter, FileCounts, VectorStore
 from indexes.catalog import tables
 from indexes.catalog.stores import Counts
 from indexes.catalog.tables import Revision, RevisionState
 from indexes.manifest import Chunking
+from ingestion import receipt as receipts
+from ingestion.receipt import Receipt
 
 _STATUS: dict[RevisionState, FileStatus] = {
     RevisionState.PENDING: "in_progress",
@@ -45,7 +49,7 @@ def file(row: tables.File) -> FileObject:
     )
 
 
-def store(row: tables.Store, counts: Counts) -> VectorStore:
+def store(row: tables.Store, counts: Counts, eta_s: float | None = None) -> VectorStore:
     """A store with what it counts."""
     days = row.expires_after_days
     return VectorStore(
@@ -56,6 +60,9 @@ def store(row: tables.Store, counts: Counts) -> VectorStore:
         status="in_progress" if counts.in_progress else "completed",
         usage_bytes=counts.usage_bytes,
         file_counts=file_counts(counts),
+        chunks_done=counts.chunks_done,
+        chunks_total=counts.chunks_total,
+        eta_s=eta_s,
         metadata=row.meta,
         last_active_at=int(row.last_active_at),
         expires_after=ExpiresAfter(anchor="last_active_at", days=days) if days else None,
@@ -75,7 +82,7 @@ def file_counts(counts: Counts) -> FileCounts:
     )
 
 
-def store_file(row: Revision) -> VectorStoreFile:
+def store_file(row: Revision, eta_s: float | None = None) -> VectorStoreFile:
     """A file in a store."""
     problem = _problem(row) if row.state == RevisionState.FAILED else None
     return VectorStoreFile(
@@ -92,15 +99,20 @@ def store_file(row: Revision) -> VectorStoreFile:
         chunks_done=row.chunks_done,
         chunks_total=row.chunks_total or None,
         attempts=row.attempts,
+        started_at=_seconds(row.started_at),
+        updated_at=int(row.updated_at),
+        eta_s=eta_s,
         error=_problem(row),
         warnings=row.warnings,
     )
 
 
-def batch(row: tables.Batch, counts: Counts) -> FileBatch:
+def batch(row: tables.Batch, counts: Counts, eta_s: float | None = None) -> FileBatch:
     """A batch; a cancelled one is cancelled once nothing of it is in progress."""
-    status: FileStatus = "in_progress" if counts.in_progress else "completed"
-    if row.cancelled_at is not None:
+    status: FileStatus = "completed"
+    if counts.in_progress:
+        status = "in_progress"
+    elif row.cancelled_at is not None:
         status = "cancelled"
     elif counts.total and counts.failed == counts.total:
         status = "failed"
@@ -110,10 +122,13 @@ def batch(row: tables.Batch, counts: Counts) -> FileBatch:
         vector_store_id=row.store_id,
         status=status,
         file_counts=file_counts(counts),
+        chunks_done=counts.chunks_done,
+        chunks_total=counts.chunks_total,
+        eta_s=eta_s,
     )
 
 
-def document(row: Revision, of_key: Sequence[Revision]) -> Document:
+def document(row: Revision, of_key: Sequence[Revision], eta_s: float | None = None) -> Document:
     """The newest revision of a key, with those it superseded, newest first."""
     current = next((other for other in of_key if other.state == RevisionState.CURRENT), None)
     return Document(
@@ -128,6 +143,9 @@ def document(row: Revision, of_key: Sequence[Revision]) -> Document:
         chunks_done=row.chunks_done,
         chunks_total=row.chunks_total or None,
         attempts=row.attempts,
+        started_at=_seconds(row.started_at),
+        updated_at=int(row.updated_at),
+        eta_s=eta_s,
         error=_problem(row),
         superseded=[
             SupersededRevision(
@@ -139,6 +157,20 @@ def document(row: Revision, of_key: Sequence[Revision]) -> Document:
             for other in of_key
             if other.state == RevisionState.SUPERSEDED
         ],
+    )
+
+
+def receipt(given: Receipt) -> DeleteReceipt:
+    """What a delete has verified, just now."""
+    return DeleteReceipt(
+        complete=given.complete,
+        verified_at=int(time.time()),
+        revisions=_gone(given.revisions),
+        chunks=_gone(given.chunks),
+        texts=_gone(given.texts),
+        files=_gone(given.files),
+        responses=_gone(given.responses),
+        index_versions=[VersionChecked(id=ident, remaining_points=left) for ident, left in given.points.items()],
     )
 
 
@@ -170,6 +202,10 @@ def index_version(row: tables.IndexVersion, counts: Counts, chunks: int) -> Inde
         promoted_at=_seconds(row.promoted_at),
         error=DocumentProblem(code="build_failed", message=row.error) if row.error else None,
     )
+
+
+def _gone(counted: receipts.Gone) -> Gone:
+    return Gone(found=counted.found, remaining=counted.remaining)
 
 
 def _problem(row: Revision) -> DocumentProblem | None:

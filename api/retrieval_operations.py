@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from indexes.index import Engine, Index
 from indexes.manifest import Manifest
 from indexes.remote.codec import (
     Json,
     pack_matches,
+    pack_vectors,
     unpack_filter,
     unpack_points,
     unpack_sparse,
@@ -36,6 +39,13 @@ def _chunk_ids(engine: Engine, body: Json) -> object:
     return list(_index(engine, body).chunk_ids(body["revision_id"]))
 
 
+def _vectors(engine: Engine, body: Json) -> object:
+    manifest = Manifest.from_json(body["manifest"])
+    found = engine.open(body["version_id"], manifest).vectors(body["chunk_ids"])
+    rows = np.array(list(found.values()), dtype=np.float32).reshape(-1, manifest.embedding.dimension)
+    return {"chunk_ids": list(found), "vectors": pack_vectors(rows)}
+
+
 def _create(engine: Engine, body: Json) -> None:
     engine.create(body["version_id"], Manifest.from_json(body["manifest"]))
 
@@ -60,7 +70,13 @@ def _index(engine: Engine, body: Json) -> Index:
     return engine.open(body["version_id"], Manifest.from_json(body["manifest"]))
 
 
-READS: Mapping[str, Operation] = {"open": _open, "dense": _dense, "lexical": _lexical, "chunk_ids": _chunk_ids}
+READS: Mapping[str, Operation] = {
+    "open": _open,
+    "dense": _dense,
+    "lexical": _lexical,
+    "chunk_ids": _chunk_ids,
+    "vectors": _vectors,
+}
 WRITES: Mapping[str, Operation] = {
     "create": _create,
     "drop": _drop,

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from typing import Literal
+from typing import Any, Literal
 
 from starlette.responses import StreamingResponse
 from starlette.types import Send
@@ -37,6 +37,11 @@ from generation.model import Answer, Answered, Citation, CitationAdded, TextDelt
 logger = logging.getLogger(__name__)
 
 DONE = b"data: [DONE]\n\n"
+
+# What a route that can stream answers too, for OpenAPI.
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string", "description": "With `stream`: true."}}}}
+}
 
 
 async def response_events(draft: ResponseDraft, events: AskEvents) -> AsyncGenerator[ResponseStreamEvent, None]:

@@ -31,6 +31,7 @@ from ingestion.pipeline import Pipeline
 from ingestion.queue import Queue, redis_settings
 from ingestion.reconcile import Reconciler
 from ingestion.valkey import Valkey
+from ingestion.vectors import VectorMaker
 from ingestion.worker import Worker
 from retrieval.search import Searcher
 
@@ -137,7 +138,14 @@ async def working(storage: Storage) -> AsyncIterator[None]:
     children = Children(settings.parsers, limits)
     await children.start()
     pipeline = Pipeline(
-        storage.database, storage.blobs, storage.engine, storage.models, children, storage.eraser, settings
+        database=storage.database,
+        blobs=storage.blobs,
+        engine=storage.engine,
+        models=storage.models,
+        parser=children,
+        vectors=VectorMaker(storage.database, storage.engine, storage.models),
+        eraser=storage.eraser,
+        settings=settings,
     )
     reconciler = Reconciler(storage.database, storage.eraser, storage.intake)
     worker = asyncio.create_task(Worker(storage.queue, pipeline, reconciler, settings).run())

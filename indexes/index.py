@@ -11,7 +11,14 @@ from indexes.manifest import Manifest
 from indexes.model import Attributes, Match, Point, SparseVector, Vector
 
 
-class Index(Protocol):
+class VectorSource(Protocol):
+    """Where vectors that were made before can be had again, so that no text is embedded twice."""
+
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
+        """The stored vectors of those of the chunks that are there."""
+
+
+class Index(VectorSource, Protocol):
     """The points of one index version. Calls block; each is safe from any thread, one writer at a time is enough."""
 
     def upsert(self, points: Sequence[Point]) -> None:

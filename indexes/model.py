@@ -1,5 +1,6 @@
 """The things that are stored and found, as plain frozen values. The words are those of the design."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -76,6 +77,11 @@ class Chunk:
     revision_id: str
     span: Span
     text: str
+
+    @property
+    def sha256(self) -> str:
+        """Of the text: equal texts have equal vectors."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,21 +17,24 @@ from typing import Protocol
 
 from indexes import ids
 from indexes.blobs import Blobs, local_path
-from indexes.catalog import revisions, versions, work
+from indexes.catalog import reuse, revisions, versions, work
 from indexes.catalog.database import Database
 from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
 from indexes.catalog.versions import Version
 from indexes.catalog.work import Lease
 from indexes.embedders.models import Models
-from indexes.errors import CitewellError, DocumentError, LeaseLost, Unavailable
+from indexes.errors import CitewellError, DocumentError, LeaseLost, NotFound, Unavailable
 from indexes.index import Engine, Index
 from indexes.lexical import Analyser
-from indexes.manifest import Chunking
+from indexes.manifest import Chunking, Manifest
 from indexes.model import Attributes, CanonicalText, Chunk, Point, Span
 from ingestion.chunk import fit
 from ingestion.erase import Eraser, file_key, text_key
+from ingestion.leases import kept_alive
+from ingestion.parse import PARSER_VERSION
 from ingestion.parse.artefact import dumps, loads
 from ingestion.settings import WorkerSettings
+from ingestion.vectors import VectorMaker
 
 log = logging.getLogger(__name__)
 OWNER = f"{socket.gethostname()}:{os.getpid()}"
@@ -48,6 +51,15 @@ class Parser(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed revision, and the index versions that must hold it (I8)."""
+
+    revision: Revision
+    lease: Lease
+    held_in: Sequence[Version]
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """Processes one revision at a time per call; calls may run side by side."""
 
@@ -56,22 +68,24 @@ class Pipeline:
     engine: Engine
     models: Models
     parser: Parser
+    vectors: VectorMaker
     eraser: Eraser
     settings: WorkerSettings
 
     async def claim(self) -> Revision | None:
         """Take over the next revision that is due; None if there is none."""
         async with self.database.read() as session:
-            if not await work.anything_due(session):
-                return None
+            store_id = await work.next_store(session)
+        if store_id is None:
+            return None
         async with self.database.write() as session:
-            return await work.claim(session, OWNER, self.settings.lease_s)
+            return await work.claim(session, store_id, OWNER, self.settings.lease_s)
 
     async def process(self, revision: Revision) -> None:
         """Bring a claimed revision to its end, whatever that is."""
         lease = Lease(revision.id, OWNER, revision.fence)
         try:
-            async with self._kept_alive(lease):
+            async with kept_alive(self.database, lease, self.settings.lease_s):
                 await self._advance(revision, lease)
         except LeaseLost:
             log.info("the work on %s was taken over, cancelled or deleted", revision.id)
@@ -87,33 +101,32 @@ class Pipeline:
 
     async def _advance(self, revision: Revision, lease: Lease) -> None:
         async with self.database.read() as session:
-            held_in = await versions.kept(session, revision.store_id)
-        text = await self._parsed(revision, lease)
-        chunks = await self._chunked(revision, lease, text, held_in[-1])
+            job = Job(revision, lease, await versions.kept(session, revision.store_id))
+        text = await self._parsed(job)
+        chunks = await self._chunked(job, text)
         async with self.database.write() as session:
             attributes = await work.announce_points(session, lease)
-        for version in held_in:
-            await self._indexed(lease, chunks, attributes, version)
+        for version in job.held_in:
+            await self._indexed(job, version, chunks, attributes)
         async with self.database.write() as session:
             await work.advance(session, lease, Stage.INDEXED, chunks_done=len(chunks))
-        await self._verified(revision, chunks, held_in)
-        await self._completed(lease, held_in)
+        await self._verified(job, chunks)
+        await self._completed(job)
         await self._clear_superseded(revision)
 
-    async def _parsed(self, revision: Revision, lease: Lease) -> CanonicalText:
+    async def _parsed(self, job: Job) -> CanonicalText:
+        revision = job.revision
         if revision.text_blob is not None:
             return loads(await asyncio.to_thread(self.blobs.read, revision.text_blob))
-        async with _local_file(self.blobs, file_key(revision.file_id)) as path:
-            text = await self.parser.parse(path, revision.filename)
-        if not text.text.strip():
-            raise DocumentError("This file holds no text. Upload one that does.", code="empty_file")
+        text = await self._parsed_before(revision) or await self._parsed_now(revision)
         data = dumps(text)
         await asyncio.to_thread(self.blobs.write, text_key(revision.id), data)
         async with self.database.write() as session:
             await work.advance(
                 session,
-                lease,
+                job.lease,
                 Stage.PARSED,
+                parser=PARSER_VERSION,
                 text_blob=text_key(revision.id),
                 title=text.title,
                 warnings=list(text.warnings),
@@ -121,18 +134,34 @@ class Pipeline:
             )
         return text
 
-    async def _chunked(self, revision: Revision, lease: Lease, text: CanonicalText, version: Version) -> list[Chunk]:
+    async def _parsed_before(self, revision: Revision) -> CanonicalText | None:
+        async with self.database.read() as session:
+            twin = await reuse.parsed(session, revision, PARSER_VERSION)
+        if twin is None or twin.text_blob is None:
+            return None
+        try:
+            return loads(await asyncio.to_thread(self.blobs.read, twin.text_blob))
+        except NotFound:
+            return None  # it is being deleted at this moment
+
+    async def _parsed_now(self, revision: Revision) -> CanonicalText:
+        async with _local_file(self.blobs, file_key(revision.file_id)) as path:
+            text = await self.parser.parse(path, revision.filename)
+        if not text.text.strip():
+            raise DocumentError("This file holds no text. Upload one that does.", code="empty_file")
+        return text
+
+    async def _chunked(self, job: Job, text: CanonicalText) -> list[Chunk]:
+        revision = job.revision
         if revision.stage not in (Stage.RECEIVED, Stage.PARSED):
             async with self.database.read() as session:
                 return [_chunk(row) for row in await revisions.chunks(session, revision.id)]
-        spec = version.manifest.embedding
-        chunking = version.manifest.chunking
-        if revision.max_tokens is not None:
-            chunking = fit(Chunking(revision.max_tokens, revision.overlap_tokens or 0), spec.max_tokens)
-        spans = await self.parser.chunk(text, version.manifest.chunker, chunking, await self.models.folder(spec))
+        manifest = job.held_in[-1].manifest
+        model = await self.models.folder(manifest.embedding)
+        spans = await self.parser.chunk(text, manifest.chunker, _chunking(revision, manifest), model)
         chunks = [
             Chunk(
-                id=ids.chunk_id(revision.id, version.manifest.chunker, span.ordinal),
+                id=ids.chunk_id(revision.id, manifest.chunker, span.ordinal),
                 revision_id=revision.id,
                 span=span,
                 text=text.text[span.start : span.end],
@@ -140,55 +169,54 @@ class Pipeline:
             for span in spans
         ]
         async with self.database.write() as session:
-            await work.put_chunks(session, lease, chunks)
+            await work.put_chunks(session, job.lease, chunks)
         return chunks
 
-    async def _indexed(self, lease: Lease, chunks: Sequence[Chunk], attributes: Attributes, version: Version) -> None:
-        """Embed and store what this version does not hold yet."""
+    async def _indexed(self, job: Job, version: Version, chunks: Sequence[Chunk], attributes: Attributes) -> None:
+        """Store what this version does not hold yet."""
         index = await asyncio.to_thread(self.engine.create, version.id, version.manifest)
-        held = await asyncio.to_thread(index.chunk_ids, lease.revision_id)
+        held = await asyncio.to_thread(index.chunk_ids, job.revision.id)
         missing = [chunk for chunk in chunks if chunk.id not in held]
         analyser = Analyser(version.manifest.lexical)
-        embedder = await self.models.embedder(version.manifest.embedding)
-        done = len(chunks) - len(missing)
+        done = reused = len(chunks) - len(missing)
         for first in range(0, len(missing), self.settings.batch_chunks):
             batch = missing[first : first + self.settings.batch_chunks]
-            vectors = await embedder.documents([chunk.text for chunk in batch])
+            made = await self.vectors.vectors(job.revision, batch, version, job.held_in)
             points = [
-                Point(chunk.id, chunk.revision_id, vector, analyser.document(chunk.text), attributes)
-                for chunk, vector in zip(batch, vectors, strict=True)
+                Point(chunk.id, chunk.revision_id, made.by_chunk[chunk.id], analyser.document(chunk.text), attributes)
+                for chunk in batch
             ]
             await asyncio.to_thread(index.upsert, points)
-            done += len(batch)
+            done, reused = done + len(batch), reused + made.reused
             async with self.database.write() as session:
-                await work.progress(session, lease, done)
+                await work.progress(session, job.lease, done, reused)
 
-    async def _verified(self, revision: Revision, chunks: Sequence[Chunk], held_in: Sequence[Version]) -> None:
+    async def _verified(self, job: Job, chunks: Sequence[Chunk]) -> None:
         """Read back every chunk from every version (I3)."""
         expected = {chunk.id for chunk in chunks}
-        for version in held_in:
+        for version in job.held_in:
             index = await self._opened(version)
-            found = await asyncio.to_thread(index.chunk_ids, revision.id)
+            found = await asyncio.to_thread(index.chunk_ids, job.revision.id)
             if found != expected:
-                await asyncio.to_thread(index.delete, revision.id)
+                await asyncio.to_thread(index.delete, job.revision.id)
                 raise Unavailable(
                     f"Index version {version.id} holds {len(found)} chunks where {len(expected)} were stored. "
                     "They are stored again."
                 )
 
-    async def _completed(self, lease: Lease, held_in: Sequence[Version]) -> None:
+    async def _completed(self, job: Job) -> None:
         """Give the points the newest attributes and, once nobody changed them meanwhile, let readers see them."""
         while True:
             async with self.database.write() as session:
-                attributes = await work.unsynced_attributes(session, lease)
+                attributes = await work.unsynced_attributes(session, job.lease)
                 if attributes is None:
-                    await work.complete(session, lease)
+                    await work.complete(session, job.lease)
                     return
-            for version in held_in:
+            for version in job.held_in:
                 index = await self._opened(version)
-                await asyncio.to_thread(index.set_attributes, lease.revision_id, attributes)
+                await asyncio.to_thread(index.set_attributes, job.revision.id, attributes)
             async with self.database.write() as session:
-                await work.attributes_synced(session, lease.revision_id, attributes)
+                await work.attributes_synced(session, job.revision.id, attributes)
 
     async def _clear_superseded(self, revision: Revision) -> None:
         async with self.database.read() as session:
@@ -215,41 +243,17 @@ class Pipeline:
                     delay_s = self.settings.retry_delay_s * 2 ** (revision.attempts - 1)
                     await work.postpone(session, lease, error.code, error.message, delay_s)
 
-    @asynccontextmanager
-    async def _kept_alive(self, lease: Lease) -> AsyncIterator[None]:
-        """Renew the lease while the work goes on, and stop the work when the lease is lost."""
-        task = asyncio.current_task()
-        assert task is not None
-        lost = False
-
-        async def renew() -> None:
-            nonlocal lost
-            while True:
-                await asyncio.sleep(self.settings.lease_s / 3)
-                try:
-                    async with self.database.write() as session:
-                        await work.renew(session, lease, self.settings.lease_s)
-                except LeaseLost:
-                    lost = True
-                    task.cancel()
-                    return
-
-        heartbeat = asyncio.create_task(renew())
-        try:
-            yield
-        except asyncio.CancelledError:
-            if lost:
-                task.uncancel()
-                raise LeaseLost(f"The work on {lease.revision_id} was taken over.") from None
-            raise
-        finally:
-            heartbeat.cancel()
-
 
 @asynccontextmanager
 async def _local_file(blobs: Blobs, key: str) -> AsyncIterator[Path]:
     with contextlib.ExitStack() as stack:
         yield await asyncio.to_thread(stack.enter_context, local_path(blobs, key))
+
+
+def _chunking(revision: Revision, manifest: Manifest) -> Chunking:
+    if revision.max_tokens is None:
+        return manifest.chunking
+    return fit(Chunking(revision.max_tokens, revision.overlap_tokens or 0), manifest.embedding.max_tokens)
 
 
 def _chunk(row: ChunkRow) -> Chunk:

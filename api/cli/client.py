@@ -58,9 +58,9 @@ class Client:
         """Send JSON data."""
         return self._read(lambda: self._http.post(path, json=body), shape)
 
-    def delete(self, path: str, shape: type[Reply]) -> Reply:
+    def delete(self, path: str, shape: type[Reply], params: dict[str, str | int] | None = None) -> Reply:
         """Delete one object."""
-        return self._read(lambda: self._http.delete(path), shape)
+        return self._read(lambda: self._http.delete(path, params=params), shape)
 
     def upload(self, path: Path, filename: str, shape: type[Reply]) -> Reply:
         """Upload a file, read from disk as it is sent."""

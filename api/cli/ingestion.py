@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +13,12 @@ from pydantic import BaseModel
 
 from api.cli.client import Client, RefusedByServer
 from api.cli.progress import Bars
-from api.wire.documents import Document
+from api.wire.documents import Document, DocumentDeleted
 from api.wire.file_batches import FileBatch
 from api.wire.files import FileObject
-from api.wire.pages import Page
 from api.wire.vector_store_files import VectorStoreFile
 from api.wire.vector_stores import VectorStore
+from indexes.errors import InvalidRequest
 
 # Small enough that work begins while later files are still uploaded.
 BATCH_FILES = 50
@@ -26,10 +26,13 @@ _POLL_S = 0.5
 
 
 class Outcome(BaseModel):
-    """What became of one file; `code` and `message` say why where it failed."""
+    """What became of one document; `code` and `message` say why where it failed.
+
+    `vanished`: it is in the store and no longer in the folders; `deleted`: it was, and is taken out.
+    """
 
     key: str
-    status: Literal["completed", "unchanged", "in_progress", "cancelled", "failed"]
+    status: Literal["completed", "unchanged", "in_progress", "cancelled", "failed", "vanished", "deleted"]
     file_id: str | None = None
     code: str | None = None
     message: str | None = None
@@ -44,15 +47,16 @@ class Source:
 
 
 def collect(paths: Iterable[Path]) -> list[Source]:
-    """The files behind `paths`, by key: a folder's files under their relative paths, hidden ones left out."""
+    """The files behind `paths`, by key: a folder's files under their relative paths, hidden ones left out.
+
+    Raises InvalidRequest where a folder cannot be read: its files must not look as if they had vanished.
+    """
     found: dict[str, Source] = {}
     for root in paths:
-        files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
-        for path in files:
-            relative = Path(path.name) if path == root else path.relative_to(root)
-            if path == root or not any(part.startswith(".") for part in relative.parts):
-                key = os.fsencode(relative.as_posix()).decode("utf-8", "replace")
-                found.setdefault(key, Source(path, key))
+        for path in [root] if root.is_file() else _files(root):
+            relative = path.name if path == root else path.relative_to(root).as_posix()
+            key = os.fsencode(relative).decode("utf-8", "replace")
+            found.setdefault(key, Source(path, key))
     return list(found.values())
 
 
@@ -63,11 +67,13 @@ class Ingestion:
     client: Client
     store: VectorStore
     bars: Bars
+    _known: dict[str, Document] = field(default_factory=dict)
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
-    _batches: list[FileBatch] = field(default_factory=list)
+    _batches: list[str] = field(default_factory=list)
 
     def run(self, sources: Sequence[Source], *, parallel: int, wait: bool) -> list[Outcome]:
         """Upload, attach, and wait if asked to. The outcomes are in the order of `sources`."""
+        self._known = {one.key: one for one in self.client.pages(f"{self._path}/documents", Document)}
         waiting: list[Outcome] = []
         with ThreadPoolExecutor(parallel) as pool:
             uploads = [pool.submit(self._uploaded, source) for source in sources]
@@ -87,53 +93,52 @@ class Ingestion:
             self._wait()
         return [self._outcomes[source.key] for source in sources]
 
+    def vanished(self, sources: Sequence[Source], *, delete: bool) -> list[Outcome]:
+        """After `run`: the documents that the store held before and `sources` do not, taken out if asked to."""
+        keys = sorted(self._known.keys() - {source.key for source in sources})
+        return [self._deleted(key) if delete else Outcome(key=key, status="vanished") for key in keys]
+
+    @property
+    def _path(self) -> str:
+        return f"/vector_stores/{self.store.id}"
+
     def _uploaded(self, source: Source) -> Outcome:
+        known = self._known.get(source.key)
         try:
-            if self._is_unchanged(source):
-                return Outcome(key=source.key, status="unchanged")
+            if known is not None and known.sha256 == _sha256(source.path):
+                if known.status == "completed":
+                    return Outcome(key=source.key, status="unchanged")
+                return Outcome(key=source.key, status="in_progress", file_id=known.file_id)
             file = self.client.upload(source.path, _filename(source), FileObject)
         except RefusedByServer as refusal:
-            return Outcome(key=source.key, status="failed", code=refusal.code, message=refusal.message)
+            return _failed(source.key, refusal)
         except OSError as error:
             message = f"The file cannot be read: {error.strerror}."
             return Outcome(key=source.key, status="failed", code="unreadable", message=message)
         return Outcome(key=source.key, status="in_progress", file_id=file.id)
-
-    def _is_unchanged(self, source: Source) -> bool:
-        path = f"/vector_stores/{self.store.id}/documents"
-        documents = self.client.get(path, Page[Document], {"key": source.key, "status": "completed"}).data
-        return bool(documents) and documents[0].sha256 == _sha256(source.path)
 
     def _attach(self, outcomes: Sequence[Outcome]) -> None:
         if not outcomes:
             return
         files = [{"file_id": outcome.file_id, "key": outcome.key} for outcome in outcomes]
         try:
-            batch = self.client.post(f"/vector_stores/{self.store.id}/file_batches", FileBatch, {"files": files})
+            batch = self.client.post(f"{self._path}/file_batches", FileBatch, {"files": files})
         except RefusedByServer as refusal:
-            for one in outcomes:
-                self._outcomes[one.key] = one.model_copy(
-                    update={"status": "failed", "code": refusal.code, "message": refusal.message}
-                )
+            self._outcomes |= {one.key: _failed(one.key, refusal) for one in outcomes}
         else:
-            self._batches.append(batch)
+            self._batches.append(batch.id)
 
     def _wait(self) -> None:
-        open_batches = {batch.id: batch for batch in self._batches}
-        while open_batches:
-            for batch_id in list(open_batches):
-                batch = self.client.get(self._batch_path(batch_id), FileBatch)
-                open_batches[batch_id] = batch
-                if batch.file_counts.in_progress == 0:
-                    self._settle(batch_id)
-                    del open_batches[batch_id]
-            ongoing = sum(batch.file_counts.in_progress for batch in open_batches.values())
-            self.bars.finished(len(self._outcomes) - ongoing)
-            if open_batches:
+        # Batches end about in order, so one is watched at a time, and the store tells the whole.
+        for batch_id in self._batches:
+            while self.client.get(f"{self._path}/file_batches/{batch_id}", FileBatch).file_counts.in_progress:
+                self._show()
                 time.sleep(_POLL_S)
+            self._settle(batch_id)
+            self._show()
 
     def _settle(self, batch_id: str) -> None:
-        for file in self.client.pages(f"{self._batch_path(batch_id)}/files", VectorStoreFile):
+        for file in self.client.pages(f"{self._path}/file_batches/{batch_id}/files", VectorStoreFile):
             self._outcomes[file.key] = Outcome(
                 key=file.key,
                 status=file.status,
@@ -142,8 +147,34 @@ class Ingestion:
                 message=file.error and file.error.message,
             )
 
-    def _batch_path(self, batch_id: str) -> str:
-        return f"/vector_stores/{self.store.id}/file_batches/{batch_id}"
+    def _show(self) -> None:
+        store = self.client.get(self._path, VectorStore)
+        unsettled = sum(one.status == "in_progress" for one in self._outcomes.values())
+        ongoing = min(unsettled, store.file_counts.in_progress)  # the store may be busy with the work of others too
+        self.bars.working(len(self._outcomes) - ongoing, store.chunks_done, store.chunks_total, store.eta_s)
+
+    def _deleted(self, key: str) -> Outcome:
+        try:
+            self.client.delete(f"{self._path}/documents", DocumentDeleted, {"key": key})
+        except RefusedByServer as refusal:
+            return _failed(key, refusal)
+        return Outcome(key=key, status="deleted")
+
+
+def _files(root: Path) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        raise InvalidRequest(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
+
+    for folder, subfolders, names in os.walk(root, onerror=unreadable):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(folder, name)
+            if not name.startswith(".") and path.is_file():
+                yield path
+
+
+def _failed(key: str, refusal: RefusedByServer) -> Outcome:
+    return Outcome(key=key, status="failed", code=refusal.code, message=refusal.message)
 
 
 def _filename(source: Source) -> str:

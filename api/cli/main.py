@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from api.cli import ask, config, demo, ingest, keys, retrieval, search, serve, stores, worker
+from api.cli import ask, config, demo, ingest, keys, retrieval, retry, search, serve, stores, worker
 from indexes.errors import CitewellError, InvalidRequest, SettingsError, Unavailable
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("retrieval")(retrieval.retrieval)
 app.command("ingest")(ingest.ingest)
+app.command("retry")(retry.retry)
 app.command("ask")(ask.ask)
 app.command("search")(search.search)
 app.add_typer(stores.app, name="stores")

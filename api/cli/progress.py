@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from api.cli.output import notes
 
@@ -21,14 +22,18 @@ class Bars:
         """One more document is uploaded, or need not be."""
         self.progress.advance(self.uploads)
 
-    def finished(self, total: int) -> None:
-        """So many documents are done."""
-        self.progress.update(self.documents, completed=total)
+    def working(self, finished: int, chunks_done: int, chunks_total: int, eta_s: float | None) -> None:
+        """So many documents are done; chunks are those of the whole store, the estimate is the server's."""
+        note = f"{chunks_done:,}/{chunks_total:,} chunks"
+        if eta_s is not None:
+            note += f", {timedelta(seconds=round(eta_s))} left"
+        self.progress.update(self.documents, completed=finished, note=note)
 
 
 @contextmanager
 def shown_progress(total: int) -> Iterator[Bars]:
     """Bars for `total` documents, gone when the block ends."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
     with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as progress:
-        yield Bars(progress, progress.add_task("uploaded", total=total), progress.add_task("completed", total=total))
+        uploads = progress.add_task("uploaded", total=total, note="")
+        yield Bars(progress, uploads, progress.add_task("completed", total=total, note=""))

@@ -8,14 +8,14 @@ from api import asking
 from api.asking import Record
 from api.chat_draft import ChatDraft
 from api.deps import Reader, StateDep
-from api.sse import EventStream, chat_chunks, gather
+from api.sse import STREAMED, EventStream, chat_chunks, gather
 from api.wire.chat import ChatCompletion, ChatCreate
 from indexes.ids import Kind, new_id
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["answers"])
 
 
-@router.post("", response_model=ChatCompletion)
+@router.post("", response_model=ChatCompletion, responses=STREAMED)
 async def create_chat_completion(state: StateDep, caller: Reader, request: ChatCreate) -> EventStream | ChatCompletion:
     """Answer the last message from documents, with evidence; or say that they do not answer it."""
     where = await asking.target(state, caller.project, request.model, request.tools)

@@ -5,16 +5,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api import presenting
-from api.deps import Reader, StateDep, StoreId
+from api.deps import Reader, StateDep, StoreId, Writer
 from api.routes.vector_store_files import canonical_text
 from api.state import State
-from api.wire.documents import Document, DocumentChunk, DocumentsQuery
+from api.wire.documents import Document, DocumentChunk, DocumentDeleted, DocumentsQuery
 from api.wire.pages import Page
 from api.wire.vector_store_files import FileContentPage, TextPart
 from indexes.catalog import revisions, stores
 from indexes.catalog.pages import Cursor
 from indexes.catalog.tables import Revision, RevisionState, Stage
 from indexes.errors import NotFound
+from ingestion import estimate
 
 router = APIRouter(prefix="/v1/vector_stores/{vector_store_id}/documents", tags=["documents"])
 _Key = Annotated[str, Query(min_length=1, max_length=512, description="The document.")]
@@ -36,9 +37,19 @@ async def list_documents(
             state=presenting.STATES[query.status] if query.status else None,
             stage=Stage(query.stage) if query.stage else None,
         )
-        history = await revisions.of_keys(session, vector_store_id, [row.key for row in page.rows])
-    shown = [presenting.document(row, [other for other in history if other.key == row.key]) for row in page.rows]
+        of_key: dict[str, list[Revision]] = {row.key: [] for row in page.rows}
+        for revision in await revisions.of_keys(session, vector_store_id, list(of_key)):
+            of_key[revision.key].append(revision)
+        etas = await estimate.of_files(session, vector_store_id, page.rows)
+    shown = [presenting.document(row, of_key[row.key], etas.get(row.seq)) for row in page.rows]
     return Page.of(shown, has_more=page.has_more)
+
+
+@router.delete("")
+async def delete_document(state: StateDep, caller: Writer, vector_store_id: StoreId, key: _Key) -> DocumentDeleted:
+    """Take a document out of a store by its key, whatever its state, with its history. The uploaded files stay."""
+    receipt = await state.intake.delete_document(caller.project, vector_store_id, key)
+    return DocumentDeleted(id=key, receipt=presenting.receipt(receipt))
 
 
 @router.get("/content")

@@ -13,6 +13,7 @@ from api.wire.pages import Page
 from api.wire.vector_store_files import StoreFilesQuery, VectorStoreFile
 from indexes.catalog import revisions, stores, tables
 from indexes.catalog.pages import Cursor
+from ingestion import estimate
 
 router = APIRouter(prefix="/v1/vector_stores/{vector_store_id}/file_batches", tags=["file batches"])
 
@@ -41,6 +42,12 @@ async def cancel_file_batch(state: StateDep, caller: Writer, vector_store_id: St
     return await _shown(state, await state.intake.cancel_batch(caller.project, vector_store_id, batch_id))
 
 
+@router.post("/{batch_id}/retry")
+async def retry_file_batch(state: StateDep, caller: Writer, vector_store_id: StoreId, batch_id: BatchId) -> FileBatch:
+    """Put all failed files of a batch back in line, each from the stage it had reached."""
+    return await _shown(state, await state.intake.retry_batch(caller.project, vector_store_id, batch_id))
+
+
 @router.get("/{batch_id}/files")
 async def list_batch_files(
     state: StateDep,
@@ -56,10 +63,13 @@ async def list_batch_files(
         await stores.get(session, caller.project, vector_store_id)
         await stores.batch(session, vector_store_id, batch_id)
         page = await revisions.listing(session, vector_store_id, cursor, only, batch_id)
-    return Page.of([presenting.store_file(row) for row in page.rows], has_more=page.has_more)
+        etas = await estimate.of_files(session, vector_store_id, page.rows)
+    shown = [presenting.store_file(row, etas.get(row.seq)) for row in page.rows]
+    return Page.of(shown, has_more=page.has_more)
 
 
 async def _shown(state: State, row: tables.Batch) -> FileBatch:
     async with state.database.read() as session:
-        counts = await stores.batch_counts(session, [row.id])
-    return presenting.batch(row, counts[row.id])
+        counts = (await stores.batch_counts(session, [row.id]))[row.id]
+        eta_s = await estimate.of_batch(session, row.store_id, counts)
+    return presenting.batch(row, counts, eta_s)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
@@ -23,6 +23,9 @@ from ingestion.intake import Upload
 router = APIRouter(prefix="/v1/files", tags=["files"])
 _PURPOSE: TypeAdapter[FilePurpose] = TypeAdapter(FilePurpose)
 _FIELDS = {"purpose", "expires_after[anchor]", "expires_after[seconds]"}
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
 _BODY = {
     "requestBody": {
         "required": True,
@@ -76,7 +79,7 @@ async def get_file(state: StateDep, caller: Reader, file_id: FileId) -> FileObje
         return presenting.file(await files.get(session, caller.project, file_id))
 
 
-@router.get("/{file_id}/content", response_class=StreamingResponse)
+@router.get("/{file_id}/content", response_class=StreamingResponse, responses=_BYTES)
 async def get_file_content(state: StateDep, caller: Reader, file_id: FileId) -> StreamingResponse:
     """The bytes of a file, as they were uploaded."""
     async with state.database.read() as session:
@@ -88,11 +91,10 @@ async def get_file_content(state: StateDep, caller: Reader, file_id: FileId) -> 
 
 @router.delete("/{file_id}")
 async def delete_file(state: StateDep, caller: Writer, file_id: FileId) -> FileDeleted:
-    """Delete a file, and everything made from it in every store."""
+    """Delete a file, and everything made from it in every store. The receipt says what was verified gone."""
     async with state.database.read() as session:
         row = await files.get(session, caller.project, file_id)
-    await state.intake.delete_file(row)
-    return FileDeleted(id=file_id)
+    return FileDeleted(id=file_id, receipt=presenting.receipt(await state.intake.delete_file(row)))
 
 
 def _upload(file: Received) -> Upload:

@@ -13,7 +13,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"model": dict[str, str], "description": "A part does not answer."}})
 async def readyz(request: Request, response: Response) -> dict[str, str]:
     """Whether every part this process needs answers; 503 names the ones that do not."""
     state: State = request.app.state.citewell

@@ -12,7 +12,7 @@ from api import asking
 from api.asking import Record
 from api.deps import IdempotencyDep, Reader, StateDep
 from api.response_draft import AskEvents, ResponseDraft
-from api.sse import EventStream, encode_event, gather, response_events
+from api.sse import STREAMED, EventStream, encode_event, gather, response_events
 from api.state import State
 from api.wire.pages import Page
 from api.wire.response_events import ResponseEvent
@@ -29,7 +29,7 @@ ResponseId = Annotated[str, Path(description="Id of the response, `resp_…`.")]
 _MOST_TURNS = 40
 
 
-@router.post("", response_model=ResponseObject)
+@router.post("", response_model=ResponseObject, responses=STREAMED)
 async def create_response(
     state: StateDep, caller: Reader, request: ResponseCreate, again: IdempotencyDep
 ) -> EventStream | JSONResponse | ResponseObject:
@@ -59,7 +59,7 @@ async def create_response(
     return response
 
 
-@router.get("/{response_id}")
+@router.get("/{response_id}", response_model=ResponseObject)
 async def get_response(state: StateDep, caller: Reader, response_id: ResponseId) -> JSONResponse:
     """A stored response, as it was answered; text of documents deleted since is gone from it."""
     async with state.database.read() as session:

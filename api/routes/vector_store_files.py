@@ -24,6 +24,7 @@ from indexes.catalog.pages import Cursor
 from indexes.catalog.tables import Revision
 from indexes.errors import Conflict
 from indexes.model import CanonicalText
+from ingestion import estimate
 from ingestion.intake import Wanted
 from ingestion.parse.artefact import loads
 
@@ -35,8 +36,7 @@ async def attach_file(
     state: StateDep, caller: Writer, vector_store_id: StoreId, request: VectorStoreFileCreate, again: IdempotencyDep
 ) -> VectorStoreFile:
     """Attach a file: it is parsed, cut, embedded and indexed in the background."""
-    revision = await state.intake.attach(caller.project, vector_store_id, wanted(request), again)
-    return presenting.store_file(revision)
+    return await _shown(state, await state.intake.attach(caller.project, vector_store_id, wanted(request), again))
 
 
 @router.get("")
@@ -49,13 +49,15 @@ async def list_store_files(
     async with state.database.read() as session:
         await stores.get(session, caller.project, vector_store_id)
         page = await revisions.listing(session, vector_store_id, cursor, only)
-    return Page.of([presenting.store_file(row) for row in page.rows], has_more=page.has_more)
+        etas = await estimate.of_files(session, vector_store_id, page.rows)
+    shown = [presenting.store_file(row, etas.get(row.seq)) for row in page.rows]
+    return Page.of(shown, has_more=page.has_more)
 
 
 @router.get("/{file_id}")
 async def get_store_file(state: StateDep, caller: Reader, vector_store_id: StoreId, file_id: FileId) -> VectorStoreFile:
     """A file in a store: how far the work on it is."""
-    return presenting.store_file(await _revision(state, caller.project, vector_store_id, file_id))
+    return await _shown(state, await _revision(state, caller.project, vector_store_id, file_id))
 
 
 @router.post("/{file_id}")
@@ -64,16 +66,35 @@ async def update_store_file(
 ) -> VectorStoreFile:
     """Replace the attributes of a file in a store; filters use them at once."""
     changed = await state.intake.set_attributes(caller.project, vector_store_id, file_id, request.attributes or {})
-    return presenting.store_file(changed)
+    return await _shown(state, changed)
+
+
+@router.post("/{file_id}/retry")
+async def retry_store_file(
+    state: StateDep, caller: Writer, vector_store_id: StoreId, file_id: FileId
+) -> VectorStoreFile:
+    """Put failed or cancelled work back in line, from the stage it had reached. 409 where it is neither."""
+    return await _shown(state, await state.intake.retry(caller.project, vector_store_id, file_id))
+
+
+@router.post("/{file_id}/cancel")
+async def cancel_store_file(
+    state: StateDep, caller: Writer, vector_store_id: StoreId, file_id: FileId
+) -> VectorStoreFile:
+    """Stop the work on a file. 409 where it is not in progress; to take a completed one out, delete it."""
+    return await _shown(state, await state.intake.cancel(caller.project, vector_store_id, file_id))
 
 
 @router.delete("/{file_id}")
 async def detach_file(
     state: StateDep, caller: Writer, vector_store_id: StoreId, file_id: FileId
 ) -> VectorStoreFileDeleted:
-    """Take a file out of a store. When this returns, no search and no answer holds it any more."""
-    await state.intake.detach(caller.project, vector_store_id, file_id)
-    return VectorStoreFileDeleted(id=file_id)
+    """Take a file out of a store. When this returns, no search and no answer holds it any more.
+
+    The receipt says what was verified gone. The uploaded file stays.
+    """
+    receipt = await state.intake.detach(caller.project, vector_store_id, file_id)
+    return VectorStoreFileDeleted(id=file_id, receipt=presenting.receipt(receipt))
 
 
 @router.get("/{file_id}/content")
@@ -100,6 +121,12 @@ async def canonical_text(state: State, revision: Revision) -> CanonicalText:
 def wanted(request: VectorStoreFileCreate) -> Wanted:
     """An attachment as the intake takes it."""
     return Wanted(request.file_id, request.key, request.attributes or {}, to_chunking(request.chunking_strategy))
+
+
+async def _shown(state: State, revision: Revision) -> VectorStoreFile:
+    async with state.database.read() as session:
+        etas = await estimate.of_files(session, revision.store_id, [revision])
+    return presenting.store_file(revision, etas.get(revision.seq))
 
 
 async def _revision(state: State, project: str, store_id: str, file_id: str) -> Revision:

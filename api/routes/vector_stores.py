@@ -15,6 +15,7 @@ from api.wire.vector_stores import VectorStore, VectorStoreCreate, VectorStoreDe
 from indexes.catalog import stores, tables
 from indexes.catalog.pages import Cursor
 from indexes.filters import Filter
+from ingestion import estimate
 from ingestion.defaults import default_manifest
 from ingestion.intake import NewStore, Wanted
 from retrieval import search
@@ -48,7 +49,9 @@ async def list_vector_stores(
     async with state.database.read() as session:
         page = await stores.listing(session, caller.project, cursor)
         counts = await stores.counts(session, [row.id for row in page.rows])
-    return Page.of([presenting.store(row, counts[row.id]) for row in page.rows], has_more=page.has_more)
+        etas = await estimate.of_stores(session, counts)
+    shown = [presenting.store(row, counts[row.id], etas.get(row.id)) for row in page.rows]
+    return Page.of(shown, has_more=page.has_more)
 
 
 @router.get("/{vector_store_id}")
@@ -78,11 +81,11 @@ async def update_vector_store(
 
 @router.delete("/{vector_store_id}")
 async def delete_vector_store(state: StateDep, caller: Writer, vector_store_id: StoreId) -> VectorStoreDeleted:
-    """Delete a store with everything in it. The uploaded files stay."""
+    """Delete a store with everything in it. The uploaded files stay. The receipt says what was verified gone."""
     async with state.database.read() as session:
         row = await stores.get(session, caller.project, vector_store_id)
-    await state.intake.delete_store(row)
-    return VectorStoreDeleted(id=vector_store_id)
+    receipt = await state.intake.delete_store(row)
+    return VectorStoreDeleted(id=vector_store_id, receipt=presenting.receipt(receipt))
 
 
 @router.post("/{vector_store_id}/search")
@@ -114,4 +117,5 @@ def search_query(
 async def _shown(state: State, row: tables.Store) -> VectorStore:
     async with state.database.read() as session:
         counts = await stores.counts(session, [row.id])
-    return presenting.store(row, counts[row.id])
+        etas = await estimate.of_stores(session, counts)
+    return presenting.store(row, counts[row.id], etas.get(row.id))

@@ -6,12 +6,15 @@ from pydantic import Field
 
 from api.wire.base import DocumentKey, Listed, ReplyModel
 from api.wire.pages import PageQuery
+from api.wire.receipts import DeleteReceipt
 from api.wire.vector_store_files import DocumentProblem, FileStatus, Stage
 
 
 class DocumentsQuery(PageQuery):
     """Which documents of a store to list."""
 
+    after: DocumentKey | None = Field(None, description="Return what follows this key: the `last_id` of a page.")
+    before: DocumentKey | None = Field(None, description="Return what comes right before this key.")
     key: DocumentKey | None = Field(None, description="Only the document of this key.")
     status: FileStatus | None = Field(None, description="Only documents in this state.")
     stage: Stage | None = Field(None, description="Only documents in this stage.")
@@ -29,7 +32,7 @@ class SupersededRevision(ReplyModel):
 class Document(Listed):
     """What a store holds, or is about to hold, under one key."""
 
-    id: str = Field(description="Id of the newest revision, `rev_…`: what `after` takes.")
+    id: str = Field(description="Its key: what `after` takes.")
     object: Literal["vector_store.document"] = "vector_store.document"
     vector_store_id: str = Field(description="The store.")
     key: str = Field(description="Path-like name of the document in the store.")
@@ -42,8 +45,19 @@ class Document(Listed):
     chunks_total: int | None = Field(None, description="Chunks in all; null until the text is cut.")
     attempts: int = Field(0, description="How often work on it has begun.")
     error: DocumentProblem | None = Field(None, description="Why it failed; null unless failed.")
+    started_at: int | None = Field(None, description="When work on it began, Unix seconds; null while it waits.")
+    updated_at: int | None = Field(None, description="When anything here last changed, Unix seconds.")
     eta_s: float | None = Field(None, description="Estimated seconds until it is completed; null where unknown.")
     superseded: list[SupersededRevision] = Field(default_factory=list, description="Older revisions, newest first.")
+
+
+class DocumentDeleted(ReplyModel):
+    """No later reply contains the document, under any of its revisions. The uploaded files stay."""
+
+    id: str = Field(description="Its key.")
+    object: Literal["vector_store.document.deleted"] = "vector_store.document.deleted"
+    deleted: bool = True
+    receipt: DeleteReceipt | None = Field(None, description="What was verified gone.")
 
 
 class DocumentChunk(Listed):

@@ -54,3 +54,8 @@ class FileBatch(ReplyModel):
     vector_store_id: str = Field(description="The store.")
     status: FileStatus = Field(description="`in_progress` while any of its files is.")
     file_counts: FileCounts = Field(description="Its files by state.")
+    chunks_done: int = Field(0, description="Chunks embedded so far, of what is in progress or completed.")
+    chunks_total: int = Field(0, description="Chunks of the same files, as far as they are cut.")
+    eta_s: float | None = Field(
+        None, description="Estimated seconds until nothing is in progress, by the speed of the last minutes."
+    )

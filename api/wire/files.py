@@ -6,6 +6,7 @@ from pydantic import Field
 
 from api.wire.base import Listed, ReplyModel
 from api.wire.pages import PageQuery
+from api.wire.receipts import DeleteReceipt
 
 FilePurpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 
@@ -40,3 +41,4 @@ class FileDeleted(ReplyModel):
     id: str
     object: Literal["file"] = "file"
     deleted: bool = True
+    receipt: DeleteReceipt | None = Field(None, description="What was verified gone.")

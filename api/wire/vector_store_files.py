@@ -7,6 +7,7 @@ from pydantic import Field
 from api.wire.base import AttributesIn, AttributesOut, DocumentKey, Id, Listed, ReplyModel, RequestModel
 from api.wire.chunking import ChunkingStrategyIn, ChunkingStrategyOut
 from api.wire.pages import PageQuery
+from api.wire.receipts import DeleteReceipt
 
 FileStatus = Literal["in_progress", "completed", "cancelled", "failed"]
 Stage = Literal["received", "parsed", "chunked", "embedded", "indexed", "verified"]
@@ -83,6 +84,8 @@ class VectorStoreFile(Listed):
     chunks_done: int = Field(0, description="Chunks embedded so far.")
     chunks_total: int | None = Field(None, description="Chunks in all; null until the text is cut.")
     attempts: int = Field(0, description="How often work on it has begun.")
+    started_at: int | None = Field(None, description="When work on it began, Unix seconds; null while it waits.")
+    updated_at: int | None = Field(None, description="When anything here last changed, Unix seconds.")
     eta_s: float | None = Field(None, description="Estimated seconds until it is completed; null where unknown.")
     error: DocumentProblem | None = Field(None, description="Why it failed; null unless failed.")
     warnings: list[str] = Field(default_factory=list, description="What its owner should know: pages without text, …")
@@ -94,6 +97,7 @@ class VectorStoreFileDeleted(ReplyModel):
     id: str
     object: Literal["vector_store.file.deleted"] = "vector_store.file.deleted"
     deleted: bool = True
+    receipt: DeleteReceipt | None = Field(None, description="What was verified gone.")
 
 
 class TextPart(ReplyModel):

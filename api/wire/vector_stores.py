@@ -6,6 +6,7 @@ from pydantic import Field
 
 from api.wire.base import STORABLE, Id, Listed, Metadata, Name, ReplyModel, RequestModel
 from api.wire.chunking import ChunkingStrategyIn
+from api.wire.receipts import DeleteReceipt
 
 
 class ExpiresAfter(RequestModel):
@@ -63,6 +64,11 @@ class VectorStore(Listed):
     )
     usage_bytes: int = Field(description="Bytes of the files and texts it holds.")
     file_counts: FileCounts = Field(description="Its files by state.")
+    chunks_done: int = Field(0, description="Chunks embedded so far, of what is in progress or completed.")
+    chunks_total: int = Field(0, description="Chunks of the same files, as far as they are cut.")
+    eta_s: float | None = Field(
+        None, description="Estimated seconds until nothing is in progress, by the speed of the last minutes."
+    )
     metadata: Metadata = Field(description="The app's own pairs.")
     last_active_at: int | None = Field(None, description="When it was last written or searched, Unix seconds.")
     expires_after: ExpiresAfter | None = Field(None, description="Its expiry policy, if it has one.")
@@ -76,3 +82,4 @@ class VectorStoreDeleted(ReplyModel):
     id: str
     object: Literal["vector_store.deleted"] = "vector_store.deleted"
     deleted: bool = True
+    receipt: DeleteReceipt | None = Field(None, description="What was verified gone.")

@@ -4,13 +4,16 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import and_, case, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.tables import Revision, RevisionState
 
 WINDOW_S = 120.0
 """How far back speed is measured: long enough to hold a few batches, short enough to follow a change of load."""
+
+Place = tuple[float, int]
+"""A place in the order of changes: `updated_at` and `seq` of a revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,8 @@ class Pace:
 class Line:
     """Work that is left: chunks of files that are cut, and files that are not."""
 
-    chunks: int
-    uncut_files: int
+    chunks: int = 0
+    uncut_files: int = 0
 
 
 async def paces(session: AsyncSession, store_ids: Collection[str]) -> dict[str, Pace]:
@@ -80,7 +83,8 @@ async def lines(session: AsyncSession, store_id: str, seqs: Collection[int]) -> 
     return {row.seq: Line(int(row.chunks), int(row.uncut)) for row in rows}
 
 
-async def changed(session: AsyncSession, store_id: str, since: float, limit: int) -> list[Revision]:
-    """Revisions of a store that changed after `since`, deleted ones too, in the order of their last change."""
-    query = select(Revision).where(Revision.store_id == store_id, Revision.updated_at > since)
+async def changed(session: AsyncSession, store_id: str, after: Place, limit: int) -> list[Revision]:
+    """Revisions of a store that last changed after that place, deleted ones too, in the order of their last change."""
+    at = tuple_(Revision.updated_at, Revision.seq)
+    query = select(Revision).where(Revision.store_id == store_id, Revision.updated_at >= after[0], at > tuple_(*after))
     return list(await session.scalars(query.order_by(Revision.updated_at, Revision.seq).limit(limit)))

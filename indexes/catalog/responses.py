@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from indexes.catalog.tables import ResponseSource, Revision, RevisionState, StoredResponse, Trace
 from indexes.errors import NotFound
 
-Made = Select[tuple[str]]
+Made = Select[str]
 """A query for the ids of stored answers."""
 
 

@@ -198,7 +198,7 @@ async def mark_key_deleted(session: AsyncSession, store_id: str, key: str) -> li
     return await _mark(session, select(Revision).where(Revision.store_id == store_id, Revision.key == key))
 
 
-async def _mark(session: AsyncSession, query: Select[tuple[Revision]]) -> list[Revision]:
+async def _mark(session: AsyncSession, query: Select[Revision]) -> list[Revision]:
     rows = list(await session.scalars(query.where(Revision.state != RevisionState.DELETED)))
     for row in rows:
         row.state = RevisionState.DELETED

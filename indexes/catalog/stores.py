@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,7 +28,7 @@ class Counts:
     usage_bytes: int = 0
     chunks_done: int = 0
     chunks_total: int = 0
-    line: Line = Line(0, 0)
+    line: Line = field(default_factory=Line)
     last_in_line: int | None = None
 
     @property

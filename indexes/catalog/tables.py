@@ -171,12 +171,14 @@ class Revision(Base):
     attributes_synced: Mapped[bool] = mapped_column(default=True)
     max_tokens: Mapped[int | None]
     overlap_tokens: Mapped[int | None]
+    parser: Mapped[str | None]
     text_blob: Mapped[str | None]
     title: Mapped[str | None]
     warnings: Mapped[list[Any]] = mapped_column(default=list)
     usage_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     chunks_total: Mapped[int] = mapped_column(default=0)
     chunks_done: Mapped[int] = mapped_column(default=0)
+    chunks_reused: Mapped[int] = mapped_column(default=0)
     has_points: Mapped[bool] = mapped_column(default=False)
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[float] = mapped_column(default=0.0)
@@ -193,6 +195,7 @@ class Revision(Base):
         Index("ix_revisions_store_state", "store_id", "state"),
         Index("ix_revisions_store_key", "store_id", "key"),
         Index("ix_revisions_store_file", "store_id", "file_id"),
+        Index("ix_revisions_sha256", "sha256"),
         Index("ix_revisions_store_updated", "store_id", "updated_at"),  # what changed lately: events, measured speed
         # The three questions asked all the time touch only the few rows they are about.
         Index(
@@ -231,6 +234,7 @@ class ChunkRow(Base):
     page_start: Mapped[int | None]
     page_end: Mapped[int | None]
     section: Mapped[list[Any]]
+    sha256: Mapped[str] = mapped_column(index=True)
     text: Mapped[str] = mapped_column(Text)
 
     __table_args__ = (UniqueConstraint("revision_id", "ordinal"),)

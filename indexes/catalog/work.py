@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
@@ -25,15 +25,22 @@ class Lease:
     fence: int
 
 
-async def anything_due(session: AsyncSession) -> bool:
-    """Whether there is work that nobody does and whose time has come."""
-    return await session.scalar(select(Revision.id).where(*_due(time.time())).limit(1)) is not None
+async def next_store(session: AsyncSession) -> str | None:
+    """Whose turn it is: of the stores with work that is due, the one with the least in work; None if there is none.
 
-
-async def claim(session: AsyncSession, owner: str, lease_s: float) -> Revision | None:
-    """Take over the oldest revision that is due and count the attempt; None if there is none."""
+    So a batch of thousands delays another store's single upload by one document, not by thousands.
+    """
     now = time.time()
-    oldest = select(Revision.seq).where(*_due(now)).order_by(Revision.seq).limit(1)
+    in_work = func.sum(case((Revision.lease_until >= now, 1), else_=0))
+    due = func.sum(case((and_(*_due(now)), 1), else_=0))
+    query = select(Revision.store_id).where(Revision.state == RevisionState.PENDING).group_by(Revision.store_id)
+    return await session.scalar(query.having(due > 0).order_by(in_work, func.min(Revision.seq)).limit(1))
+
+
+async def claim(session: AsyncSession, store_id: str, owner: str, lease_s: float) -> Revision | None:
+    """Take over a store's oldest revision that is due and count the attempt; None if there is none."""
+    now = time.time()
+    oldest = select(Revision.seq).where(Revision.store_id == store_id, *_due(now)).order_by(Revision.seq).limit(1)
     statement = (
         update(Revision)
         # On PostgreSQL several workers claim at once, each the next one that no other is just taking.
@@ -61,9 +68,9 @@ async def advance(session: AsyncSession, lease: Lease, stage: Stage, **values: o
     await _change(session, lease, {"stage": stage, **values})
 
 
-async def progress(session: AsyncSession, lease: Lease, chunks_done: int) -> None:
-    """Note how many chunks are stored. Raises LeaseLost."""
-    await _change(session, lease, {"chunks_done": chunks_done})
+async def progress(session: AsyncSession, lease: Lease, chunks_done: int, chunks_reused: int) -> None:
+    """Note how many chunks are stored, and for how many of them no text was embedded. Raises LeaseLost."""
+    await _change(session, lease, {"chunks_done": chunks_done, "chunks_reused": chunks_reused})
 
 
 async def announce_points(session: AsyncSession, lease: Lease) -> dict[str, AttributeValue]:
@@ -91,6 +98,7 @@ async def put_chunks(session: AsyncSession, lease: Lease, chunks: Sequence[Chunk
             "page_start": chunk.span.page_start,
             "page_end": chunk.span.page_end,
             "section": list(chunk.span.section),
+            "sha256": chunk.sha256,
             "text": chunk.text,
         }
         for chunk in chunks
@@ -155,7 +163,10 @@ async def release(session: AsyncSession, lease: Lease) -> None:
     """Give the lease back unfinished, as if the attempt had not been: a worker that shuts down does this."""
     await session.execute(
         update(Revision)
-        .where(Revision.id == lease.revision_id, Revision.fence == lease.fence)
+        # Work that ended has no owner: a worker that hears of the end as a lost lease has nothing to give back.
+        .where(
+            Revision.id == lease.revision_id, Revision.fence == lease.fence, Revision.lease_owner == lease.owner
+        )
         .values(lease_until=0.0, lease_owner=None, attempts=Revision.attempts - 1)
     )
 
@@ -181,22 +192,6 @@ async def attributes_synced(session: AsyncSession, revision_id: str, attributes:
     row = await session.scalar(select(Revision).where(Revision.id == revision_id))
     if row is not None and row.attributes == attributes:
         row.attributes_synced = True
-
-
-async def forget(session: AsyncSession, revision: Revision) -> None:
-    """After its points are gone: drop the chunks of a revision, and the row itself if it was deleted.
-
-    While a worker still holds the lease nothing is dropped: it may be writing at this moment, so the reconciler comes
-    back once the lease has ended.
-    """
-    idle = (Revision.id == revision.id, Revision.state == revision.state, Revision.lease_until < time.time())
-    if revision.state == RevisionState.DELETED:
-        await session.execute(delete(Revision).where(*idle))
-        return
-    values = {"has_points": False, "chunks_done": 0, "chunks_total": 0, "text_blob": None, "stage": Stage.RECEIVED}
-    forgotten = await session.scalar(update(Revision).where(*idle).values(**values).returning(Revision.id))
-    if forgotten is not None:
-        await session.execute(delete(ChunkRow).where(ChunkRow.revision_id == revision.id))
 
 
 def _due(now: float) -> tuple[ColumnElement[bool], ...]:

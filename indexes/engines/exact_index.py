@@ -103,6 +103,11 @@ class ExactIndex:
     def chunk_ids(self, revision_id: str) -> set[str]:
         return {point.chunk_id for point in self._read().points if point.revision_id == revision_id}
 
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
+        self._read()
+        points = self._points
+        return {key: _unit(points[key].vector) for key in chunk_ids if key in points}
+
     def forget(self) -> None:
         """Drop the points; every later call raises NotFound."""
         with self._writing:

@@ -9,13 +9,15 @@ A payload has three fields, all indexed, whatever the attributes are called:
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+import numpy as np
+
 from indexes.errors import InvalidRequest
 from indexes.filters import AllOf, AnyOf, Comparison, Filter, Operator, is_number
-from indexes.model import Attributes, AttributeValue, Match
+from indexes.model import Attributes, AttributeValue, Match, Vector
 
 DENSE, LEXICAL = "dense", "lexical"
 REVISION, TOKENS = "revision_id", "tokens"
@@ -54,6 +56,12 @@ def point_id(chunk_id: str) -> UUID:
 def chunk_id(point: UUID | str | int) -> str:
     """The inverse of `point_id`."""
     return _CHUNK + (point if isinstance(point, UUID) else UUID(str(point))).hex
+
+
+def dense_vector(stored: object) -> Vector:
+    """The dense one of the named vectors of a record that was read back."""
+    assert isinstance(stored, Mapping)
+    return np.asarray(stored[DENSE], dtype=np.float32)
 
 
 def payload(revision_id: str, attributes: Attributes) -> dict[str, object]:

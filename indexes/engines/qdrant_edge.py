@@ -8,6 +8,7 @@ next optimisation.
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import UUID
 
 from qdrant_edge import (
     CountRequest,
@@ -45,6 +46,7 @@ from indexes.engines.points import (
     REVISION,
     TOKENS,
     chunk_id,
+    dense_vector,
     filter_clause,
     number_fields,
     payload,
@@ -134,6 +136,12 @@ class QdrantEdgeIndex:
                 found.update(chunk_id(record.id) for record in records)
                 if offset is None:
                     return found
+
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
+        points: list[int | UUID | str] = [point_id(key) for key in chunk_ids]
+        with self.version.reading() as shard:
+            records = shard.retrieve(points, with_payload=False, with_vector=[DENSE])
+        return {chunk_id(record.id): dense_vector(record.vector) for record in records}
 
     def _count(self, revision_id: str) -> int:
         with self.version.reading() as shard:

@@ -20,6 +20,7 @@ from indexes.engines.points import (
     REVISION,
     TOKENS,
     chunk_id,
+    dense_vector,
     filter_clause,
     number_fields,
     payload,
@@ -109,6 +110,13 @@ class QdrantServerIndex:
                 found.update(chunk_id(record.id) for record in records)
                 if offset is None:
                     return found
+
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
+        with _server_errors(self._collection):
+            records = self._client.retrieve(
+                self._collection, [point_id(key) for key in chunk_ids], with_payload=False, with_vectors=[DENSE]
+            )
+        return {chunk_id(record.id): dense_vector(record.vector) for record in records}
 
     def _search(
         self, query: list[float] | qdrant.SparseVector, using: str, limit: int, where: qdrant.Filter | None

@@ -26,6 +26,7 @@ from indexes.remote.codec import (
     pack_sparse,
     pack_vectors,
     unpack_matches,
+    unpack_vectors,
 )
 from indexes.remote.endpoint import Endpoint, encode
 
@@ -105,6 +106,13 @@ class RemoteIndex:
 
     def chunk_ids(self, revision_id: str) -> set[str]:
         return set(self._read("chunk_ids", {"revision_id": revision_id}))
+
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
+        found: dict[str, Vector] = {}
+        for start in range(0, len(chunk_ids), _SLICE):
+            part = self._read("vectors", {"chunk_ids": list(chunk_ids[start : start + _SLICE])})
+            found |= zip(part["chunk_ids"], unpack_vectors(part["vectors"]), strict=True)
+        return found
 
     def _search(
         self, operation: str, query: Json, limit: int, where: Filter | None, hidden: Sequence[str]

@@ -23,14 +23,14 @@ from indexes.errors import DocumentError
 from indexes.model import CanonicalText
 from ingestion.parse import archive
 from ingestion.parse.assemble import assemble
-from ingestion.parse.detect import ARCHIVES, Format, detect
+from ingestion.parse.detect import ARCHIVES, CONTAINERS, Format, detect
 from ingestion.parse.draft import Parser
 from ingestion.parse.limits import Limits
 
-__all__ = ["PARSER_VERSION", "Format", "Limits", "parse"]
+__all__ = ["CONTAINERS", "PARSER_VERSION", "Format", "Limits", "parse"]
 
 # Raise it with every change that can alter the text of any file: artefacts and index versions are keyed by it.
-PARSER_VERSION = "citewell-parse/1"
+PARSER_VERSION = "citewell-parse/2"
 
 # By name, so that a child only imports the libraries of the formats it meets.
 _PARSERS: Mapping[Format, str] = {

@@ -9,7 +9,8 @@ import io
 import lzma
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path, PurePath
 from typing import IO
@@ -20,7 +21,7 @@ from ingestion.parse.container import open_zip
 from ingestion.parse.draft import Draft, Piece
 from ingestion.parse.limits import Limits
 from ingestion.parse.meter import CheckedReader, Meter, UnfoldsTooFar, damaged
-from ingestion.parse.part import Part, clean_name
+from ingestion.parse.part import Part, Parts, clean_name
 
 _COMPRESSED: dict[bytes, Callable[[Path], io.BufferedIOBase]] = {
     b"\x1f\x8b": gzip.GzipFile,
@@ -40,7 +41,7 @@ def parse(path: Path, filename: str, limits: Limits) -> Draft:
     warnings = []
     try:
         for part in members(path, filename, Meter(limits, path.stat().st_size)):
-            found.append(part)  # noqa: PERF402 - what was found before an error counts.
+            found.append(part)  # noqa: PERF402 - what came before an error counts
     except UnfoldsTooFar:
         raise
     except DocumentError as error:
@@ -55,7 +56,7 @@ def _line(part: Part) -> Piece:
     return Piece(part.name + size, BlockKind.LIST_ITEM)
 
 
-def members(path: Path, filename: str, meter: Meter) -> Iterator[Part]:
+def members(path: Path, filename: str, meter: Meter) -> Parts:
     """The files in the archive at `path`, once called `filename`; folders and links are left out.
 
     Raises DocumentError invalid_file or too_large, perhaps after some parts.
@@ -68,13 +69,14 @@ def members(path: Path, filename: str, meter: Meter) -> Iterator[Part]:
         source = next((opener(path) for mark, opener in _COMPRESSED.items() if head.startswith(mark)), None)
         stream = CheckedReader(source or path.open("rb"), meter)
         found = _streamed(io.BufferedReader(stream), filename)
-    for part in found:
-        if not part.name.startswith(_LITTER_FOLDER) and PurePath(part.name).name not in _LITTER:
-            meter.take_member()
-            yield part
+    with closing(found):
+        for part in found:
+            if not part.name.startswith(_LITTER_FOLDER) and PurePath(part.name).name not in _LITTER:
+                meter.take_member()
+                yield part
 
 
-def _zipped(path: Path, meter: Meter) -> Iterator[Part]:
+def _zipped(path: Path, meter: Meter) -> Parts:
     with open_zip(path, meter.limits) as archive:
         for member in archive.infolist():
             if not member.is_dir():
@@ -99,7 +101,7 @@ def _open_zipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, meter: Meter
         raise damaged() from error
 
 
-def _streamed(stream: io.BufferedReader, filename: str) -> Iterator[Part]:
+def _streamed(stream: io.BufferedReader, filename: str) -> Parts:
     """What one stream holds: a tar, or a single file that is named as the packed one without its suffix."""
     with stream:
         if stream.peek(_TAR_BLOCK_BYTES)[257:262] == b"ustar":
@@ -109,7 +111,7 @@ def _streamed(stream: io.BufferedReader, filename: str) -> Iterator[Part]:
             yield Part(clean_name(path.stem if path.suffix else "content"), lambda: stream)
 
 
-def _tarred(stream: io.BufferedReader) -> Iterator[Part]:
+def _tarred(stream: io.BufferedReader) -> Parts:
     """The ordinary files of a tar, read once from its beginning to its end."""
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:

@@ -4,7 +4,6 @@ import email
 import email.policy
 import io
 import mimetypes
-from collections.abc import Iterator
 from email.message import Message
 from functools import partial
 from pathlib import Path
@@ -13,24 +12,24 @@ from typing import IO
 from indexes.errors import DocumentError
 from ingestion.parse.mail import split_mbox
 from ingestion.parse.meter import Meter
-from ingestion.parse.part import Part, clean_name
+from ingestion.parse.part import Part, Parts, clean_name
 
 # They say who signed, nothing to read.
 _SIGNATURES = frozenset(("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"))
 
 
-def of_eml(path: Path, filename: str, meter: Meter) -> Iterator[Part]:
+def of_eml(path: Path, filename: str, meter: Meter) -> Parts:
     """The attachments of one message."""
     return _of_message(path.read_bytes(), "", meter)
 
 
-def of_mbox(path: Path, filename: str, meter: Meter) -> Iterator[Part]:
+def of_mbox(path: Path, filename: str, meter: Meter) -> Parts:
     """The attachments of all messages of a mailbox, in one folder for each message that has some."""
     for number, message in enumerate(split_mbox(path.read_bytes()), start=1):
         yield from _of_message(message, f"{number}/", meter)
 
 
-def of_msg(path: Path, filename: str, meter: Meter) -> Iterator[Part]:
+def of_msg(path: Path, filename: str, meter: Meter) -> Parts:
     """The files attached to a message that Outlook saved; what is only linked to is left out."""
     from oxmsg import Message as OutlookMessage
 
@@ -40,7 +39,7 @@ def of_msg(path: Path, filename: str, meter: Meter) -> Iterator[Part]:
             yield Part(clean_name(attachment.file_name or "unnamed"), partial(io.BytesIO, data), len(data))
 
 
-def _of_message(data: bytes, folder: str, meter: Meter) -> Iterator[Part]:
+def _of_message(data: bytes, folder: str, meter: Meter) -> Parts:
     for part in email.message_from_bytes(data, policy=email.policy.default).walk():
         if _is_attached(part):
             meter.take_member()

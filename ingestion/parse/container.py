@@ -29,8 +29,11 @@ def open_zip(path: Path, limits: Limits) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise DocumentError("This file is damaged: its container cannot be opened. Export it again.") from error
+        raise _unopenable() from error
     members = archive.infolist()
+    if any(member.header_offset < 0 for member in members):  # Reading one would look like a failure of the disk.
+        archive.close()
+        raise _unopenable()
     expanded = sum(member.file_size for member in members)
     packed = sum(member.compress_size for member in members)
     inflated = expanded > SMALL_BYTES and expanded > packed * limits.max_ratio
@@ -41,6 +44,10 @@ def open_zip(path: Path, limits: Limits) -> zipfile.ZipFile:
             code="too_large",
         )
     return archive
+
+
+def _unopenable() -> DocumentError:
+    return DocumentError("This file is damaged: its container cannot be opened. Export it again.")
 
 
 def kind(path: Path, limits: Limits) -> str:

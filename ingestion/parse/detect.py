@@ -46,6 +46,8 @@ class Format(StrEnum):
 
 
 ARCHIVES = frozenset((Format.ZIP, Format.TAR, Format.GZIP, Format.BZIP2, Format.XZ))
+# What can hold files that are documents of their own.
+CONTAINERS = ARCHIVES | {Format.EML, Format.MBOX, Format.MSG}
 
 _BY_NAME = {
     **dict.fromkeys((".md", ".markdown", ".mdx", ".mdown", ".qmd", ".rmd"), Format.MARKDOWN),

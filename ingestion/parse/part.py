@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO
@@ -21,6 +21,9 @@ class Part:
     name: str
     open: Callable[[], IO[bytes]]
     size_bytes: int | None = None
+
+
+Parts = Generator[Part, None, None]
 
 
 def clean_name(name: str) -> str:

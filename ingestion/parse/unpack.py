@@ -1,7 +1,8 @@
 """Takes the files out of mails and archives, and out of archives inside them, within limits (invariant I14)."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -10,12 +11,12 @@ from indexes.errors import DocumentError
 from ingestion.parse.detect import ARCHIVES, Format, detect
 from ingestion.parse.limits import Limits
 from ingestion.parse.meter import Meter, UnfoldsTooFar
-from ingestion.parse.part import Part, numbered
+from ingestion.parse.part import Part, Parts, numbered
 
 COPY_BYTES = 1 << 20
 MAX_WARNINGS = 20
 
-_Opener = Callable[[Path, str, Meter], Iterator[Part]]
+_Opener = Callable[[Path, str, Meter], Parts]
 _OPENERS: Mapping[Format, str] = {
     **dict.fromkeys(ARCHIVES, "archive:members"),
     Format.EML: "attachments:of_eml",
@@ -46,8 +47,8 @@ def unpack(path: Path, filename: str, limits: Limits, into: Path) -> Unpacked:
     """Write what is in the mail or archive at `path`, once called `filename`, into the empty folder `into`.
 
     Archives inside it are opened as well and are no parts themselves; mails inside it are parts, followed by their
-    attachments. A file that is neither mail nor archive has no parts. A part that cannot be taken out costs itself
-    alone. Names of files on disk are numbers: nothing in the container decides where anything is written.
+    attachments. A part that cannot be taken out costs itself alone. A file whose format is not one of `CONTAINERS` has
+    no parts. Names of files on disk are numbers: nothing in the container decides where anything is written.
 
     Raises DocumentError when nothing can be taken out, or more than `limits` allow; OSError; MemoryError.
     """
@@ -81,8 +82,9 @@ class _Unpacking:
         meter = Meter(self.limits, path.stat().st_size, around)
         before = self._written
         try:
-            for part in _opener(kind)(path, filename, meter):
-                self._take(part, folder, meter, depth)
+            with closing(_opener(kind)(path, filename, meter)) as parts:  # An error must not leave the file open.
+                for part in parts:
+                    self._take(part, folder, meter, depth)
         except UnfoldsTooFar:
             raise
         except DocumentError as error:
@@ -115,10 +117,14 @@ class _Unpacking:
     def _write(self, part: Part, name: str) -> UnpackedPart:
         path = self.into / str(self._written)
         digest, size_bytes = hashlib.sha256(), 0
-        with part.open() as stream, path.open("xb") as file:
-            while data := stream.read(COPY_BYTES):
-                digest.update(data)
-                size_bytes += file.write(data)
+        try:
+            with part.open() as stream, path.open("xb") as file:
+                while data := stream.read(COPY_BYTES):
+                    digest.update(data)
+                    size_bytes += file.write(data)
+        except DocumentError:
+            path.unlink(missing_ok=True)
+            raise
         self._written += 1
         return UnpackedPart(name, path, digest.hexdigest(), size_bytes)
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from sqlalchemy import inspect
 
-from indexes.catalog import idempotency, keys, revisions, stores, visibility, work
+from indexes.catalog import erasing, idempotency, keys, revisions, stores, visibility, work
 from indexes.catalog.database import Database
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.pages import Cursor
@@ -62,7 +62,7 @@ async def work_on(database: Database, revision: Revision, owner: str = "w") -> L
     others: list[Lease] = []
     async with database.write() as session:
         while True:
-            claimed = await work.claim(session, owner, lease_s=60)
+            claimed = await work.claim(session, revision.store_id, owner, lease_s=60)
             assert claimed is not None
             lease = Lease(claimed.id, owner, claimed.fence)
             if claimed.id == revision.id:
@@ -110,16 +110,31 @@ async def test_one_of_many_workers_gets_the_lease(database: Database) -> None:
 
     async def claim(owner: str) -> bool:
         async with database.write() as session:
-            return await work.claim(session, owner, lease_s=60) is not None
+            return await work.claim(session, store.id, owner, lease_s=60) is not None
 
     assert sum(await asyncio.gather(*(claim(f"w{number}") for number in range(8)))) == 1
+
+
+async def test_stores_take_turns(database: Database) -> None:
+    large, small = await make_store(database), await make_store(database)
+    for number in range(5):
+        await attach(database, large, await make_file(database), key=f"{number}")
+    await attach(database, small, await make_file(database))
+    turns = []
+    for _ in range(4):
+        async with database.write() as session:
+            store_id = await work.next_store(session)
+            assert store_id is not None
+            assert await work.claim(session, store_id, "w", lease_s=60) is not None
+        turns.append("small" if store_id == small.id else "large")
+    assert turns == ["large", "small", "large", "large"]
 
 
 async def test_who_lost_the_lease_changes_nothing(database: Database) -> None:
     store, file = await make_store(database), await make_file(database)
     revision = await attach(database, store, file)
     async with database.write() as session:
-        first = await work.claim(session, "first", lease_s=-1)
+        first = await work.claim(session, store.id, "first", lease_s=-1)
     assert first is not None
     old = Lease(first.id, "first", first.fence)
     new = await work_on(database, revision, "second")
@@ -181,13 +196,13 @@ async def test_postponed_work_is_due_when_its_time_has_come(database: Database) 
     async with database.write() as session:
         await work.postpone(session, lease, "unavailable", "later", delay_s=60)
     async with database.read() as session:
-        assert not await work.anything_due(session)
+        assert await work.next_store(session) is None
     async with database.write() as session:
         row = await session.get(Revision, revision.seq)
         assert row is not None
         row.next_attempt_at = time.time() - 1
     async with database.read() as session:
-        assert await work.anything_due(session)
+        assert await work.next_store(session) == store.id
 
 
 async def test_a_deleted_revision_under_work_is_forgotten_after_its_lease(database: Database) -> None:
@@ -196,13 +211,15 @@ async def test_a_deleted_revision_under_work_is_forgotten_after_its_lease(databa
     lease = await work_on(database, revision)
     async with database.write() as session:
         (deleted,) = await revisions.mark_deleted(session, store.id, file.id)
-        await work.forget(session, deleted)
+        assert await erasing.begin(session, deleted) is None
     assert await state_of(database, revision) == RevisionState.DELETED
     async with database.write() as session:
         await work.release(session, lease)
     async with database.write() as session:
         (left,) = await work.leftovers(session, 10)
-        await work.forget(session, left)
+        erasing_it = await erasing.begin(session, left)
+        assert erasing_it is not None
+        await erasing.finish(session, erasing_it, left.state)
     async with database.read() as session:
         assert await session.get(Revision, revision.seq) is None
 

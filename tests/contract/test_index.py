@@ -144,6 +144,17 @@ def test_what_is_stored_is_read_back_and_found_by_its_revision(index):
     assert [match.score for match in found] == sorted((match.score for match in found), reverse=True)
 
 
+def test_stored_vectors_can_be_had_again(index):
+    stored = points(12)
+    index.upsert(stored)
+    absent = chunk_id("rev_absent", "sentences-1", 0)
+    again = index.vectors([absent, *(each.chunk_id for each in stored[:5])])
+    assert again.keys() == {each.chunk_id for each in stored[:5]}
+    for each in stored[:5]:
+        np.testing.assert_allclose(again[each.chunk_id], each.vector, atol=1e-6)
+    assert index.vectors([]) == {}
+
+
 def test_writing_again_changes_nothing_and_replaces_what_differs(index):
     stored = points(10)
     index.upsert(stored)

@@ -114,9 +114,7 @@ async def test_one_crash_is_forgiven(children: Children, endless: Path, a_new_ch
     assert (await job).title == "Late"
 
 
-async def test_a_cancelled_job_frees_its_place(
-    children: Children, endless: Path, document: Path, a_new_child
-) -> None:
+async def test_a_cancelled_job_frees_its_place(children: Children, endless: Path, document: Path, a_new_child) -> None:
     job = asyncio.create_task(children.parse(endless, "a.md"))
     await a_new_child()
     job.cancel()

@@ -49,8 +49,8 @@ ENDS_OF_FILE = {
 # Words that a text must have, and words that it must not.
 SAYS = {
     "good/README-w-include.rst": ("", "root:"),
-    "hostile/docx-named-pdf.pdf": ("How to use", ""),
-    "hostile/emoji.xlsx": ("\U0001f600", ""),
+    "hostile/docx-named-pdf.pdf": ("favorite things", ""),
+    "hostile/emoji.xlsx": ("\U0001f920", ""),
     "hostile/testBrokenHTMLContainingRFC822.html": ("An exciting subject", "<p"),
     "hostile/testHTML_embedded_data_uri_js.html": ("some content", "alert"),
     "hostile/testHTMLBadScript.html": ("", "script"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import socket
 import sys
 import threading
@@ -18,7 +19,7 @@ from api.cli.ingestion import collect
 from api.cli.main import main
 from api.response_draft import AskEvents, ResponseDraft, Searched
 from api.sse import EventStream, encode_event, response_events
-from api.wire.documents import Document
+from api.wire.documents import Document, DocumentDeleted
 from api.wire.file_batches import FileBatch, FileBatchCreate
 from api.wire.files import FileObject
 from api.wire.pages import Page
@@ -67,7 +68,9 @@ class Server:
         app.get("/v1/vector_stores")(self.list_stores)
         app.post("/v1/vector_stores")(self.create_store)
         app.post("/v1/files")(self.upload)
+        app.get("/v1/vector_stores/vs_1")(self.store)
         app.get("/v1/vector_stores/vs_1/documents")(self.documents)
+        app.delete("/v1/vector_stores/vs_1/documents")(self.delete_document)
         app.post("/v1/vector_stores/vs_1/file_batches")(self.attach)
         app.get("/v1/vector_stores/vs_1/file_batches/vsfb_1")(self.batch)
         app.get("/v1/vector_stores/vs_1/file_batches/vsfb_1/files")(self.batch_files)
@@ -115,21 +118,28 @@ class Server:
             self.files[file.id] = file
             return file
 
-    def documents(self, key: str) -> Page[Document]:
-        found = [file for file in self.attached.values() if file.key == key and file.status == "completed"]
+    def store(self) -> VectorStore:
+        return self.stores[0]
+
+    def documents(self) -> Page[Document]:
+        newest = {file.key: file for file in self.attached.values()}
         documents = [
             Document(
-                id="rev_1",
+                id=file.key,
                 vector_store_id="vs_1",
-                key=key,
+                key=file.key,
                 file_id=file.id,
                 sha256=self.files[file.id].sha256,
-                status="completed",
-                stage="verified",
+                status=file.status,
+                stage=file.stage,
             )
-            for file in found
+            for file in newest.values()
         ]
         return Page[Document].of(documents, has_more=False)
+
+    def delete_document(self, key: str) -> DocumentDeleted:
+        self.attached = {ident: file for ident, file in self.attached.items() if file.key != key}
+        return DocumentDeleted(id=key)
 
     def attach(self, body: FileBatchCreate) -> FileBatch:
         for one in body.attachments():
@@ -242,7 +252,41 @@ def test_ingest_reports_every_document_and_leaves_the_unchanged_alone(run: Run, 
     (folder / "hr" / "bad.pdf").unlink()
     (folder / "big.txt").unlink()
     last = run("ingest", str(folder), "--store", "help")
-    assert (last.code, last.out.strip()) == (0, "2 documents: 2 unchanged.")
+    assert last.code == 0
+    assert last.out.splitlines()[1:] == [
+        "  bad.pdf",
+        "  hr/bad.pdf",
+        "  leave.md",
+        "5 documents: 2 unchanged, 3 vanished.",
+    ]
+
+
+def test_mirror_takes_out_what_the_folders_do_not_hold(run: Run, server: tuple[Server, str], tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    (folder / "big.txt").unlink()
+    run("ingest", str(folder))
+    (folder / "hr" / "leave.md").rename(folder / "leave.md")
+    assert run("ingest", str(folder / "leave.md"), "--mirror").code == 2
+    done = run("ingest", str(folder / "hr"), str(folder), "--mirror", "--json")
+    assert {one["key"]: one["status"] for one in map(json.loads, done.out.splitlines())} == {
+        "a.md": "completed",  # unchanged, but this small server has one batch for everything
+        "bad.pdf": "failed",
+        "hr/bad.pdf": "failed",
+        "hr/leave.md": "deleted",
+        "leave.md": "completed",
+    }
+    assert {file.key for file in server[0].attached.values()} == {"a.md", "bad.pdf", "hr/bad.pdf", "leave.md"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_has_not_vanished(run: Run, tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    (folder / "hr").chmod(0)
+    try:
+        refused = run("ingest", str(folder), "--mirror")
+    finally:
+        (folder / "hr").chmod(0o700)
+    assert (refused.code, "cannot be read" in refused.err) == (2, True)
 
 
 def test_ask_prints_the_answer_then_its_quotes(run: Run) -> None:

@@ -1,6 +1,8 @@
 """What a file is, by content; the refusals that an owner can act on."""
 
+import gzip
 import io
+import struct
 import zipfile
 from pathlib import Path
 
@@ -17,6 +19,20 @@ def zipped(members: dict[str, bytes]) -> bytes:
         for name, data in members.items():
             archive.writestr(name, data)
     return buffer.getvalue()
+
+
+def locked_zip() -> bytes:
+    """A zip that says of its member that it is encrypted."""
+    data = bytearray(zipped({"a.txt": b"x"}))
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+def seven_zip(end_header: bytes) -> bytes:
+    """A 7z archive of which only the two headers are real."""
+    packed = b"packed"
+    place = struct.pack("<QQI", len(packed), len(end_header), 0)
+    return b"7z\xbc\xaf\x27\x1c\0\4" + bytes(4) + place + packed + end_header
 
 
 def detected(folder: Path, data: bytes, filename: str) -> Format:
@@ -51,6 +67,8 @@ def refused(folder: Path, data: bytes, filename: str = "blob", limits: Limits | 
         (b"# Title", "a.md", Format.MARKDOWN),
         (b"a;b", "a.csv", Format.CSV),
         (b"a: b", "a.yaml", Format.SOURCE),
+        (zipped({"a.txt": b"x"}), "a.docx", Format.ZIP),
+        (gzip.compress(b"x"), "a.txt", Format.GZIP),
         (b"BMW and MZ made motorcycles.", "cars.txt", Format.TEXT),
         ("größer".encode("utf-16"), "a.txt", Format.TEXT),
         ("plain".encode("utf-32-le"), "a.txt", Format.TEXT),
@@ -68,8 +86,10 @@ def test_content_decides(tmp_path: Path, data: bytes, filename: str, expected: F
         (b"<html><script>x()</script></html>", "a.html", "empty_file"),
         (b"\x89PNG\r\n\x1a\n\0\0", "a.pdf", "no_text_layer"),
         (b"\0\0\0\x18ftypheic", "a.heic", "no_text_layer"),
-        (b"7z\xbc\xaf\x27\x1c\0\0", "a.7z", "unsupported_file"),
-        (zipped({"a.txt": b"x"}), "a.zip", "unsupported_file"),
+        (seven_zip(b"\x17\x06"), "a.7z", "unsupported_file"),
+        (seven_zip(b"\x17\x06\x24\x06\xf1\x07\x01"), "a.7z", "encrypted_file"),
+        (locked_zip(), "a.zip", "encrypted_file"),
+        (zipped({"META-INF/MANIFEST.MF": b"x", "A.class": b"x"}), "a.jar", "unsupported_file"),
         (bytes(range(256)) * 8, "a.bin", "unsupported_file"),
         (b"only text", "a.docx", "invalid_file"),
         (b"%PDF-1.4\nnothing more", "a.pdf", "invalid_file"),

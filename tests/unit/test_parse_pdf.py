@@ -7,16 +7,18 @@ import pytest
 
 from indexes.errors import DocumentError
 from indexes.model import BlockKind, CanonicalText
-from ingestion.parse import Limits, parse
+from ingestion.parse import Limits, parse, pdf_glyphs
 
 Line = tuple[float, float, float, str]  # x, y from below, size, text
 
 BODY = "Plain words fill this line of the body"
 
 
-def pdf(*pages: Sequence[Line], rotate: int = 0) -> bytes:
-    """A PDF whose pages (600 x 800 points) show the given lines in Helvetica, in this order."""
-    objects = [b"<</Type/Catalog/Pages 2 0 R>>", b"", b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"]
+def pdf(*pages: Sequence[Line], rotate: int = 0, fields: Sequence[str] = ()) -> bytes:
+    """A PDF whose pages (600 x 800 points) show the given lines in Helvetica, in this order, and each all `fields`."""
+    widgets = "".join(f"<</Type/Annot/Subtype/Widget/Rect[9 9 99 30]{field}>>" for field in fields)
+    catalog = f"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[{widgets}]>>>>"
+    objects = [catalog.encode(), b"", b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"]
     kids = []
     for lines in pages:
         shown = "".join(f"BT /F1 {size} Tf 1 0 0 1 {x} {y} Tm ({text}) Tj ET\n" for x, y, size, text in lines)
@@ -24,7 +26,7 @@ def pdf(*pages: Sequence[Line], rotate: int = 0) -> bytes:
         objects.append(b"<</Length %d>>stream\n%s\nendstream" % (len(data), data))
         kids.append(f"{len(objects) + 1} 0 R")
         page = f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Rotate {rotate}/Contents {len(objects)} 0 R"
-        objects.append(f"{page}/Resources<</Font<</F1 3 0 R>>>>>>".encode())
+        objects.append(f"{page}/Annots[{widgets}]/Resources<</Font<</F1 3 0 R>>>>>>".encode())
     objects[1] = f"<</Type/Pages/Kids[{' '.join(kids)}]/Count {len(kids)}>>".encode()
     body = b"%PDF-1.4\n"
     offsets = []
@@ -124,3 +126,41 @@ def test_too_many_pages_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DocumentError) as caught:
         parse(path, "file.pdf", Limits(max_pages=2))
     assert caught.value.code == "too_large"
+
+
+def test_a_broken_page_costs_that_page(tmp_path: Path) -> None:
+    data = pdf(*[paragraph(50, 700, f"Words of page {number}.") for number in range(1, 5)])
+    data = data.replace(b" 7 0 R ", b" 0 0 R ")  # The second page is nowhere,
+    before, _, after = data.rpartition(b"/Type/Page/")  # and the last is something else.
+    path = tmp_path / "file"
+    path.write_bytes(before + b"/Type/Nope/" + after)
+    canonical = parse(path, "file.pdf")
+    assert texts(canonical) == ["Words of page 1.", "Words of page 3."]
+    assert [block.page for block in canonical.blocks] == [1, 3]
+    assert canonical.warnings[0].startswith("The file is damaged on pages 2, 4: ")
+
+
+def test_a_page_that_makes_the_reader_fail_costs_that_page(read, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = pdf_glyphs._lines
+
+    def failing(text: object, *rest: object) -> object:
+        found = list(lines(text, *rest))
+        return [1 / 0] if "second" in found[0].text else found
+
+    monkeypatch.setattr(pdf_glyphs, "_lines", failing)
+    canonical = read(*[paragraph(50, 700, f"The {word} page.") for word in ("first", "second", "third")])
+    assert texts(canonical) == ["The first page.", "The third page."]
+    assert canonical.warnings[0].startswith("The file is damaged on page 2: ")
+
+
+def test_what_was_filled_into_a_form_is_text(tmp_path: Path) -> None:
+    fields = [
+        "/FT/Tx/T(name)/TU(Full name)/V(Ada Lovelace)",
+        "/FT/Tx/T(secret)/Ff 8192/V(hunter2)",
+        "/FT/Btn/T(agreed)/V/Yes/AS/Yes",
+        "/FT/Btn/T(refused)/V/Off/AS/Off",
+        "/FT/Tx/T(empty)",
+    ]
+    path = tmp_path / "file"
+    path.write_bytes(pdf(paragraph(50, 700, "Please fill in."), fields=fields))
+    assert texts(parse(path, "file.pdf")) == ["Please fill in.", "Full name: Ada Lovelace", "agreed: Yes"]

@@ -1,0 +1,73 @@
+"""What was made before from the same bytes or the same text, so that nothing is parsed or embedded twice (I5).
+
+There is no cache to fill or to clean: texts and vectors are found where they are kept anyway, with the revisions and
+index versions that hold them, and go when those go. Only a project's own are looked at.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Store
+from indexes.catalog.versions import Version, kept
+from indexes.manifest import EmbeddingSpec
+from indexes.model import Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """Another chunk with the same text, and a version that may hold its vector."""
+
+    chunk_id: str
+    version: Version
+
+
+async def parsed(session: AsyncSession, revision: Revision, parser: str) -> Revision | None:
+    """A revision whose text was made from the same bytes, under the same name, by the same parser."""
+    query = _others(revision).where(
+        Revision.sha256 == revision.sha256,
+        Revision.filename == revision.filename,  # a part of what decides how bytes are read
+        Revision.parser == parser,
+        Revision.text_blob.is_not(None),
+    )
+    return await session.scalar(query.limit(1))
+
+
+async def embedded(
+    session: AsyncSession, revision: Revision, chunks: Collection[Chunk], spec: EmbeddingSpec
+) -> dict[str, Twin]:
+    """For those of the chunks whose text was embedded before by the same model: where, by chunk id."""
+    digests = {chunk.sha256: chunk.id for chunk in chunks}
+    query = (
+        _others(revision)
+        .with_only_columns(ChunkRow.sha256, ChunkRow.id, Revision.store_id)
+        .join(ChunkRow, ChunkRow.revision_id == Revision.id)
+        .where(ChunkRow.sha256.in_(digests), Revision.has_points)
+    )
+    by_store: dict[str, dict[str, str]] = defaultdict(dict)
+    for digest, chunk_id, store_id in await session.execute(query):
+        by_store[store_id][digest] = chunk_id
+    twins: dict[str, Twin] = {}
+    for store_id, found in by_store.items():
+        version = next((one for one in await kept(session, store_id) if one.manifest.embedding == spec), None)
+        if version is not None:
+            twins |= {digests[digest]: Twin(chunk_id, version) for digest, chunk_id in found.items()}
+    return twins
+
+
+def _others(revision: Revision) -> Select[Revision]:
+    """The other revisions of the same project that are not being deleted."""
+    project = select(Store.project).where(Store.id == revision.store_id).scalar_subquery()
+    return (
+        select(Revision)
+        .join(Store, Store.id == Revision.store_id)
+        .where(
+            Store.project == project,
+            ~Store.deleting,
+            Revision.id != revision.id,
+            Revision.state != RevisionState.DELETED,
+        )
+    )
