@@ -18,12 +18,13 @@ from indexes.catalog.database import Database, open_database
 from indexes.catalog.tables import Role
 from indexes.embedders.models import Models
 from indexes.engines.opening import open_engine
-from indexes.errors import CitewellError
+from indexes.errors import CitewellError, NotFound, Overloaded
 from indexes.index import Engine
 from indexes.remote import secret
 from indexes.remote.endpoint import Endpoint
 from indexes.settings import EmbeddingSettings
 from ingestion.children import Children
+from ingestion.defaults import default_manifest
 from ingestion.erase import Eraser
 from ingestion.intake import Intake
 from ingestion.parse.limits import MEBIBYTE, Limits
@@ -59,6 +60,7 @@ class State:
     settings: Settings
     database: Database
     blobs: Blobs
+    engine: Engine
     models: Models
     queue: Queue
     intake: Intake
@@ -73,6 +75,7 @@ class State:
             "catalog": await _catalog_health(self.database),
             "queue": "ok" if await self.queue.answers() else "the queue server does not answer",
             "models": "ok" if self.models.ready else "the embedding model is being loaded",
+            "vectors": await _engine_health(self.engine, self.models),
         }
 
 
@@ -112,6 +115,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
                 settings=settings,
                 database=storage.database,
                 blobs=storage.blobs,
+                engine=storage.engine,
                 models=storage.models,
                 queue=storage.queue,
                 intake=storage.intake,
@@ -194,6 +198,17 @@ async def _catalog_health(database: Database) -> str:
     try:
         async with database.read() as session:
             await keys.any_exists(session)
+    except CitewellError as error:
+        return error.message
+    return "ok"
+
+
+async def _engine_health(engine: Engine, models: Models) -> str:
+    """An engine that can say that it lacks a version answers."""
+    try:
+        await asyncio.to_thread(engine.open, "ixv_none", await default_manifest(models))
+    except (NotFound, Overloaded):
+        return "ok"
     except CitewellError as error:
         return error.message
     return "ok"

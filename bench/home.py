@@ -1,9 +1,9 @@
 """A home directory of the service, filled in this process by the platform's own classes, without HTTP and queue."""
 
 import asyncio
-import shutil
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from ingestion.defaults import default_manifest
 
 PROJECT, STORE, VERSION = keys.DEFAULT_PROJECT, "vs_bench", "ixv_bench"
 _REVISION = "rev_"
-_DONE = "complete"
+_AT_ONCE = 1_000  # documents stored together
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,15 @@ class Document:
 
     key: str
     text: str
-    spans: Sequence[Span]
+    spans: list[Span]
     vectors: Vector
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """One open home with one store, `STORE`, as the default settings make it."""
+    """An open home with one store, `STORE`, as the default settings make it."""
 
+    folder: Path
     database: Database
     engine: QdrantEdgeEngine
     models: Models
@@ -49,26 +50,45 @@ class Home:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, folder: Path) -> "AsyncIterator[Home]":
-        """Open the home in `folder`, made if it is not there. The embedding model is loaded when it is first used."""
-        engine = QdrantEdgeEngine(QdrantEdgeEngineSettings(), folder / "vectors")  # makes the folder too
-        database = open_database(CatalogSettings(), folder)
-        await schema.upgrade(database)
-        models = Models(EmbeddingSettings(), folder / "models")
-        try:
-            yield cls(database, engine, models, await default_manifest(models))
-        finally:
-            await models.close()
-            await asyncio.to_thread(engine.close)
-            await database.close()
+    async def open(cls) -> "AsyncIterator[Home]":
+        """A new home, gone after the block. The embedding model is loaded when it is first used."""
+        with tempfile.TemporaryDirectory(prefix="citewell-bench-") as scratch:
+            folder = Path(scratch)
+            database = open_database(CatalogSettings(), folder)
+            await schema.upgrade(database)
+            engine = QdrantEdgeEngine(QdrantEdgeEngineSettings(), folder / "vectors")
+            models = Models(EmbeddingSettings(), folder / "models")
+            home = cls(folder, database, engine, models, await default_manifest(models))
+            await home._make_store()
+            try:
+                yield home
+            finally:
+                await models.close()
+                await asyncio.to_thread(engine.close)
+                await database.close()
 
     @property
     def index(self) -> QdrantEdgeIndex:
         """The store's one index version."""
         return self.engine.create(VERSION, self.manifest)
 
-    async def put(self, documents: Sequence[Document]) -> None:
-        """Store documents as completed ingestion leaves them."""
+    async def put(self, documents: Iterable[Document]) -> None:
+        """Store documents as completed ingestion leaves them, and wait for the graph if they are enough for one."""
+        batch: list[Document] = []
+        for document in documents:
+            batch.append(document)
+            if len(batch) == _AT_ONCE:
+                await self._put(batch)
+                batch = []
+        if batch:
+            await self._put(batch)
+        await asyncio.to_thread(self._await_graph)
+
+    def _await_graph(self) -> None:
+        while self.index.version.due():
+            time.sleep(0.2)
+
+    async def _put(self, documents: list[Document]) -> None:
         analyser = Analyser(self.manifest.lexical)
         chunks = {document.key: self._chunks(document) for document in documents}
         points = [
@@ -81,13 +101,16 @@ class Home:
             await session.execute(insert(Revision), [_revision(document) for document in documents])
             await session.execute(insert(ChunkRow), [_row(chunk) for of in chunks.values() for chunk in of])
 
-    def await_graph(self) -> None:
-        """Wait until the graph is built, if the store has grown enough for one."""
-        while self.index.version.due():
-            time.sleep(0.2)
+    def _chunks(self, document: Document) -> list[Chunk]:
+        revision, text = _REVISION + document.key, document.text
+        return [
+            Chunk(
+                ids.chunk_id(revision, self.manifest.chunker, span.ordinal), revision, span, text[span.start : span.end]
+            )
+            for span in document.spans
+        ]
 
-    async def make_store(self) -> None:
-        """The row of the store, and of its version."""
+    async def _make_store(self) -> None:
         store = Store(id=STORE, project=PROJECT, name="bench", live_version=VERSION, meta={})
         version = IndexVersion(
             id=VERSION,
@@ -100,32 +123,6 @@ class Home:
             session.add(store)
             await session.flush()
             session.add(version)
-
-    def _chunks(self, document: Document) -> list[Chunk]:
-        revision = _REVISION + document.key
-        return [
-            Chunk(
-                ids.chunk_id(revision, self.manifest.chunker, span.ordinal),
-                revision,
-                span,
-                document.text[span.start : span.end],
-            )
-            for span in document.spans
-        ]
-
-
-async def built(cache: Path, name: str, fill: Callable[[Home], Awaitable[None]]) -> Path:
-    """The folder of the home `name` below `cache`, filled by `fill` unless the same manifest filled it before."""
-    manifest = await default_manifest(Models(EmbeddingSettings(), cache))
-    folder = cache / f"{name}-{manifest.hash[:12]}"
-    if not (folder / _DONE).exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        async with Home.open(folder) as home:
-            await home.make_store()
-            await fill(home)
-            home.await_graph()
-        (folder / _DONE).touch()
-    return folder
 
 
 def document_of(match: Match) -> str:
@@ -158,5 +155,6 @@ def _row(chunk: Chunk) -> dict[str, object]:
         "end": span.end,
         "tokens": span.tokens,
         "section": list(span.section),
+        "sha256": chunk.sha256,
         "text": chunk.text,
     }

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.home import Document, Home, built
+from bench.home import Document, Home
+from bench.vectors import KeptVectors
 from evaluation.measures import Grades
 from indexes.model import Block, BlockKind, CanonicalText
 from ingestion.chunk import chunk
-
-_AT_ONCE = 256  # documents embedded and stored together
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +22,19 @@ class JudgedSet:
     queries: Mapping[str, str]
     judgements: Mapping[str, Grades]
 
-    async def home(self, cache: Path) -> Path:
-        """A home that holds all documents, each under its id; made once, which takes minutes for thousands."""
-        return await built(cache, self.name, self._fill)
-
-    async def _fill(self, home: Home) -> None:
+    async def index(self, home: Home, cache: Path) -> None:
+        """Put every document into the store, under its id. Embedding takes minutes the first time."""
         embedder = await home.models.embedder(home.manifest.embedding)
-        items = list(self.documents.items())
-        for first in range(0, len(items), _AT_ONCE):
-            part = items[first : first + _AT_ONCE]
-            spans = {key: chunk(text, home.manifest.chunking, embedder.tokenizer) for key, text in part}
-            vectors = await embedder.documents(
-                [text.text[span.start : span.end] for key, text in part for span in spans[key]]
-            )
-            documents, row = [], 0
-            for key, text in part:
-                documents.append(Document(key, text.text, spans[key], vectors[row : row + len(spans[key])]))
-                row += len(spans[key])
-            await home.put(documents)
+        vectors = KeptVectors(cache, embedder)
+        spans = {key: chunk(text, home.manifest.chunking, embedder.tokenizer) for key, text in self.documents.items()}
+        rows = await vectors.documents(
+            [self.documents[key].text[span.start : span.end] for key, of in spans.items() for span in of]
+        )
+        documents, first = [], 0
+        for key, of in spans.items():
+            documents.append(Document(key, self.documents[key].text, of, rows[first : first + len(of)]))
+            first += len(of)
+        await home.put(documents)
 
 
 def scifact(data: Path) -> JudgedSet:
@@ -67,7 +61,7 @@ def _documents(folder: Path) -> dict[str, CanonicalText]:
 
 
 def _document(title: str, text: str) -> CanonicalText:
-    """As the parser of Markdown would see the title as a heading with the text below."""
+    """As a parser makes of a title with a text below it."""
     whole = f"{title}\n\n{text}"
     heading = Block(0, len(title), BlockKind.HEADING, section=(title,))
     paragraph = Block(len(title) + 2, len(whole), BlockKind.PARAGRAPH, section=(title,))

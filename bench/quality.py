@@ -3,7 +3,7 @@
     python -m bench.quality --data ../shared/data [--cache .citewell/bench] [--no-sweep]
 
 The documents go through the platform's own chunker, embedder, analyser and index; a document ranks by its best
-passage. The first run embeds 9,000 chunks, which takes minutes; later ones take seconds.
+passage. The first run embeds 10,500 chunks, which takes minutes; their vectors are kept.
 """
 
 import argparse
@@ -12,20 +12,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.fusions import Fusion, by_rank, by_score
 from bench.home import PROJECT, STORE, Home, document_of
 from bench.judged import JudgedSet, clapnq, scifact
 from bench.report import print_heading, print_table
 from evaluation.measures import Quality, quality
 from indexes.lexical import Analyser
 from indexes.model import Match
-from retrieval.fuse import reciprocal_rank
 from retrieval.search import Query, Searcher
 from retrieval.settings import SearchSettings
 
+SETTINGS = SearchSettings()
 DEPTH = 400  # chunks of a search by one kind: enough for 100 documents by their best passage
 MOST_RESULTS = 50  # of one request of the API
 WEIGHTS = ((1, 0), (3, 1), (2, 1), (3, 2), (1, 1), (2, 3), (1, 2), (1, 3), (0, 1))
-RRF_KS = (5, 10, 20, 60, 100)
+RRF_KS = (5, 10, 20, 60)
+SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 CANDIDATES = (20, 60, 100, 200)
 
 # From the README of the data: nDCG@10, recall@10, recall@100. Public tools, whole documents, MiniLM cut at 256 tokens,
@@ -38,12 +40,12 @@ REFERENCE = {
     ("clapnq", "hybrid"): (0.975, 0.997, 1.000),
 }
 
-Rankings = dict[str, list[str]]
+Rankings = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What each kind of search found on one set, by query, and what the whole search made of it."""
+    """What was found on one set, by query: matches of each kind of search, documents of the whole search."""
 
     judged: JudgedSet
     dense: Mapping[str, list[Match]]
@@ -52,30 +54,26 @@ class Found:
 
     def runs(self) -> dict[str, Quality]:
         """The three kinds of search."""
-        single = {"dense": self.dense, "BM25": self.lexical}
-        runs = {
-            kind: {query: [document_of(match) for match in matches] for query, matches in found.items()}
-            for kind, found in single.items()
-        }
-        return {kind: quality(run, self.judged.judgements) for kind, run in {**runs, "hybrid": self.hybrid}.items()}
+        runs = {"dense": _documents(self.dense), "BM25": _documents(self.lexical), "hybrid": self.hybrid}
+        return {kind: quality(run, self.judged.judgements) for kind, run in runs.items()}
 
-    def fused(self, weights: tuple[float, float], rrf_k: float, candidates: int) -> float:
-        """nDCG@10 of a fusion."""
-        rankings: Rankings = {}
-        for query, found in self.dense.items():
-            lists = found[:candidates], self.lexical[query][:candidates]
-            owners = {match.chunk_id: document_of(match) for matches in lists for match in matches}
-            fused = reciprocal_rank(*lists, k=rrf_k, dense_weight=weights[0], lexical_weight=weights[1])
-            rankings[query] = [owners[chunk_id] for chunk_id in fused]
+    def ndcg(self, fusion: Fusion, candidates: int = SETTINGS.candidates) -> float:
+        """nDCG@10 of a fusion of so many matches of each kind."""
+        rankings: dict[str, list[str]] = {}
+        for query in self.dense:
+            dense, lexical = self.dense[query][:candidates], self.lexical[query][:candidates]
+            owners = {match.chunk_id: document_of(match) for match in (*dense, *lexical)}
+            rankings[query] = [owners[chunk_id] for chunk_id in fusion(dense, lexical)]
         return quality(rankings, self.judged.judgements).ndcg_10
 
 
-async def find(judged: JudgedSet, folder: Path) -> Found:
-    """Ask every query of the home in `folder`."""
-    async with Home.open(folder) as home:
+async def find(judged: JudgedSet, cache: Path) -> Found:
+    """Index the set, and ask every query."""
+    async with Home.open() as home:
+        await judged.index(home, cache)
         analyser, index = Analyser(home.manifest.lexical), home.index
         embedder = await home.models.embedder(home.manifest.embedding)
-        searcher = Searcher(home.database, home.engine, home.models, SearchSettings())
+        searcher = Searcher(home.database, home.engine, home.models, SETTINGS)
         dense, lexical, hybrid = {}, {}, {}
         for query, text in judged.queries.items():
             dense[query] = index.dense((await embedder.queries([text]))[0], DEPTH)
@@ -100,33 +98,35 @@ def print_runs(found: Sequence[Found]) -> None:
 
 
 def print_sweeps(found: Sequence[Found]) -> None:
-    """nDCG@10 over weights and k on every set, and over the number of candidates."""
-    settings = SearchSettings()
-    rows = [
-        [f"{weights[0]}:{weights[1]}", *(one.fused(weights, k, settings.candidates) for one in found for k in RRF_KS)]
-        for weights in WEIGHTS
-    ]
-    print("nDCG@10 by dense:lexical weights and RRF k")
-    print_table(["weights", *(f"{one.judged.name} k={k}" for one in found for k in RRF_KS)], rows)
-    weights = settings.dense_weight, settings.lexical_weight
-    rows = [[count, *(one.fused(weights, settings.rrf_k, count) for one in found)] for count in CANDIDATES]
-    print("nDCG@10 by candidates of each search, default weights")
-    print_table(["candidates", *(one.judged.name for one in found)], rows)
+    """nDCG@10 of fusions on every set. The gain is over the better of the two single searches, where it is least."""
+    names = [one.judged.name for one in found]
+    better = [max(one.ndcg(by_rank(1, 0, 60)), one.ndcg(by_rank(0, 1, 60))) for one in found]
+
+    def row(name: str, fusion: Fusion) -> list[object]:
+        figures = [one.ndcg(fusion) for one in found]
+        return [name, *figures, min(figure - single for figure, single in zip(figures, better, strict=True))]
+
+    ranked = [row(f"RRF {d}:{w}, k={k}", by_rank(d, w, k)) for d, w in WEIGHTS for k in RRF_KS]
+    scored = [row(f"scores, {share} dense", by_score(share)) for share in SHARES]
+    print("nDCG@10 by fusion; weights are dense:lexical")
+    print_table(["fusion", *names, "least gain"], [*ranked, *scored])
+    default = by_rank(SETTINGS.dense_weight, SETTINGS.lexical_weight, SETTINGS.rrf_k)
+    print("nDCG@10 by candidates of each search, default fusion")
+    print_table(["candidates", *names], [[count, *(one.ndcg(default, count) for one in found)] for count in CANDIDATES])
 
 
-async def measure(sets: Sequence[JudgedSet], cache: Path) -> list[Found]:
-    """Index what is not in the cache, then ask."""
-    return [await find(one, await one.home(cache)) for one in sets]
+def _documents(found: Mapping[str, list[Match]]) -> Rankings:
+    return {query: [document_of(match) for match in matches] for query, matches in found.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path(".citewell/bench"), help="where indexed sets are kept")
+    parser.add_argument("--cache", type=Path, default=Path(".citewell/bench"), help="where vectors are kept")
     parser.add_argument("--no-sweep", action="store_true", help="leave the fusion sweep out")
     arguments = parser.parse_args()
     print_heading("Search quality")
-    found = asyncio.run(measure([scifact(arguments.data), clapnq(arguments.data)], arguments.cache))
+    found = [asyncio.run(find(judged, arguments.cache)) for judged in (scifact(arguments.data), clapnq(arguments.data))]
     print_runs(found)
     if not arguments.no_sweep:
         print_sweeps(found)

@@ -34,12 +34,12 @@ _WARM = 20  # queries before the first that counts
 _COLUMNS = ("", "p50 ms", "p95 ms", "p50 over bare, ms", "p50 / bare")
 
 
-async def made_up(cache: Path, chunks: int, count: int) -> None:
+async def made_up(chunks: int, count: int) -> None:
     """The search and its parts beside the bare engine."""
-    source = Synthetic(384)
-    folder = await source.home(cache, chunks)
-    questions = source.questions(count + _WARM)
-    async with Home.open(folder) as home:
+    async with Home.open() as home:
+        source = Synthetic(home.manifest.embedding.dimension)
+        await home.put(source.documents(chunks))
+        questions = source.questions(count + _WARM)
         times = await take_turns(Steps(home, questions).rivals, questions, _WARM)
     print(f"{chunks:,} made-up chunks, {count} queries, {SETTINGS.candidates} candidates of each kind, {LIMIT} hits")
     _print(times, times[BARE])
@@ -48,12 +48,12 @@ async def made_up(cache: Path, chunks: int, count: int) -> None:
 async def real(data: Path, cache: Path, count: int) -> None:
     """SciFact with the real model: in this process, and by a service on a copy of the home."""
     judged = scifact(data)
-    folder = await judged.home(cache)
     texts = list(judged.queries.values())[: count + _WARM]
-    with tempfile.TemporaryDirectory(prefix="citewell-bench-") as scratch:
-        copy = shutil.copytree(folder, Path(scratch) / "home")
-        async with Home.open(folder) as home:
-            with serving(copy) as service:
+    async with Home.open() as home:
+        await judged.index(home, cache)
+        with tempfile.TemporaryDirectory(prefix="citewell-bench-") as copy:
+            shutil.copytree(home.folder, copy, dirs_exist_ok=True)
+            with serving(Path(copy)) as service:
                 await _beside_service(home, service, texts[: len(texts) // 2], texts[len(texts) // 2 :])
 
 
@@ -136,13 +136,13 @@ def _print(times: dict[str, Times], base: Times) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path(".citewell/bench"), help="where filled indexes are kept")
+    parser.add_argument("--cache", type=Path, default=Path(".citewell/bench"), help="where vectors are kept")
     parser.add_argument("--large", action="store_true", help="100,000 made-up chunks too")
     parser.add_argument("--queries", type=int, default=280, help="at most, of each kind; SciFact has 300")
     arguments = parser.parse_args()
     print_heading("Search beside the bare engine")
     for chunks in (10_000, 100_000) if arguments.large else (10_000,):
-        asyncio.run(made_up(arguments.cache, chunks, arguments.queries))
+        asyncio.run(made_up(chunks, arguments.queries))
     asyncio.run(real(arguments.data, arguments.cache, arguments.queries))
 
 

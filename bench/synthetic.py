@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.home import Document, Home, built
+from bench.home import Document
 from indexes.model import Span, Vector
 
 _CLUSTERS = 200
@@ -16,7 +15,6 @@ _CHUNKS = 10  # of a document
 _CHUNK_WORDS = 120
 _QUERY_WORDS = 6
 _VOCABULARY = 30_000
-_DOCUMENTS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,21 +52,6 @@ class Synthetic:
         """As unlike each other as the documents are."""
         vectors = self._near(self._random.integers(_CLUSTERS, size=count))
         return [Question(" ".join(self._words(_QUERY_WORDS)), vector) for vector in vectors]
-
-    async def home(self, cache: Path, chunks: int) -> Path:
-        """A home that holds `documents(chunks)`, with its graph; made once."""
-
-        async def fill(home: Home) -> None:
-            batch: list[Document] = []
-            for document in self.documents(chunks):
-                batch.append(document)
-                if len(batch) == _DOCUMENTS_AT_ONCE:
-                    await home.put(batch)
-                    batch = []
-            if batch:
-                await home.put(batch)
-
-        return await built(cache, f"synthetic-{chunks}", fill)
 
     def _near(self, clusters: NDArray[np.int64]) -> Vector:
         centres = self._centres[clusters]

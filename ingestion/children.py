@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from indexes.model import CanonicalText, Span
 from ingestion.parse import artefact, frames
 from ingestion.parse.limits import Limits
 from ingestion.parse.unpack import Unpacked, UnpackedPart
+from ingestion.recognition import Tesseract
 
 # Native libraries never give back all they took: a fresh process does.
 JOBS_PER_CHILD = 200
@@ -84,11 +86,12 @@ class Children:
     """At most `workers` documents are parsed at a time; further callers wait their turn.
 
     A child is started when its first job comes or by `start`, lives for `JOBS_PER_CHILD` jobs, and dies with this
-    process even on SIGKILL. Start and use the pool from the main thread's event loop: the kernel ties the lives of
+    process even on SIGKILL. With a `recogniser`, pictures of text are read too. Start and use the pool from the main thread's event loop: the kernel ties the lives of
     children to the thread that started them.
     """
 
-    def __init__(self, workers: int = 1, limits: Limits | None = None) -> None:
+    def __init__(self, workers: int = 1, limits: Limits | None = None, recogniser: Tesseract | None = None) -> None:
+        self._recogniser = recogniser
         self._limits = limits or Limits()
         self._closed = False
         self._running: set[_Child] = set()
@@ -108,9 +111,30 @@ class Children:
         Raises DocumentError when the document cannot be ingested, and Unavailable when the pool is closed or the file
         cannot be read: only the latter is worth another try.
         """
-        request = self._request("parse", path, filename)
+        if self._recogniser is None:
+            return await self._parse(path, filename, None)
+        with tempfile.TemporaryDirectory(prefix="citewell-") as desk:
+            while True:
+                found = await self._parsed_or_not(path, filename, desk)
+                if not await self._recogniser.read(Path(desk)):
+                    break
+        if isinstance(found, DocumentError):
+            raise found
+        return found
+
+    async def _parsed_or_not(self, path: Path, filename: str, desk: str) -> CanonicalText | DocumentError:
+        """As `_parse`, but that there is no text yet is no reason to stop."""
+        try:
+            return await self._parse(path, filename, desk)
+        except DocumentError as error:
+            if error.code == "no_text_layer":
+                return error
+            raise
+
+    async def _parse(self, path: Path, filename: str, desk: str | None) -> CanonicalText:
+        reply = await self._ask(self._request("parse", path, filename) | {"desk": desk})
         # A long document is tens of thousands of blocks: too many for the event loop.
-        return await asyncio.to_thread(artefact.restore, await self._ask(request))
+        return await asyncio.to_thread(artefact.restore, reply)
 
     async def unpack(self, path: Path, filename: str, into: Path) -> Unpacked:
         """The files in the mail or archive at `path`, which its owner called `filename`, written into `into`.

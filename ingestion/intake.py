@@ -213,7 +213,7 @@ class Intake:
     async def delete_file(self, file: File) -> Receipt:
         """Delete a file's bytes and everything made from them, in every store."""
         async with self._database.write() as session:
-            (await session.merge(file)).deleting = True
+            await files.mark_deleting(session, file.id)
             deleted = await revisions.mark_deleted(session, None, file.id)
         return await self._erased(deleted) + await self._eraser.file(file)
 
@@ -223,7 +223,7 @@ class Intake:
         Where a worker still writes, the reconciler comes back when its lease has ended.
         """
         async with self._database.write() as session:
-            (await session.merge(store)).deleting = True
+            await stores.mark_deleting(session, store.id)
             doomed = await revisions.of_store(session, store.id)
         return await self._eraser.store(store, doomed)
 

@@ -45,7 +45,7 @@ class Queue:
     async def answers(self) -> bool:
         """Whether the queue server is there."""
         try:
-            return bool(await (await self._connect()).ping())
+            return bool(await (await self.connect()).ping())
         except (RedisError, OSError):
             return False
 
@@ -57,13 +57,14 @@ class Queue:
 
     async def _send(self, revision_ids: list[str]) -> None:
         try:
-            pool = await self._connect()
+            pool = await self.connect()
             for revision_id in revision_ids:
                 await pool.enqueue_job(JOB, revision_id)
         except (RedisError, OSError) as error:
             log.warning("no wake-up was sent; the workers will find the work a little later: %s", error)
 
-    async def _connect(self) -> ArqRedis:
+    async def connect(self) -> ArqRedis:
+        """The connections of this process. Raises what redis raises where the server does not answer."""
         if self._pool is None:
             self._pool = await create_pool(
                 self.settings, default_queue_name=QUEUE, job_serializer=orjson.dumps, job_deserializer=orjson.loads

@@ -28,6 +28,8 @@ class Reconciler:
                 await self.once()
             except CitewellError as error:
                 log.warning("reconciling stopped early and will be tried again: %s", error.message)
+            except Exception:
+                log.exception("reconciling failed and will be tried again")
             await asyncio.sleep(every_s)
 
     async def once(self) -> None:

@@ -10,10 +10,12 @@ import logging
 from typing import Any
 
 import orjson
+from arq.connections import ArqRedis
 from arq.worker import Worker as ArqWorker
 from arq.worker import func
 from redis.exceptions import RedisError
 
+from indexes.catalog.tables import Revision
 from indexes.errors import CitewellError
 from ingestion.pipeline import Pipeline
 from ingestion.queue import JOB, QUEUE, Queue
@@ -25,7 +27,10 @@ _RETRY_S = 0.5
 
 
 class Worker:
-    """Processes what is due, so many revisions at a time, until cancelled; beside that it reconciles."""
+    """Processes what is due, so many revisions at a time, until cancelled; beside that it reconciles.
+
+    Nothing ends it but cancellation: whatever goes wrong is logged, and the next thing is tried.
+    """
 
     def __init__(self, queue: Queue, pipeline: Pipeline, reconciler: Reconciler, settings: WorkerSettings) -> None:
         self._queue = queue
@@ -42,22 +47,31 @@ class Worker:
             group.create_task(self._listen())
             while True:
                 await self._places.acquire()
-                if not await self._begin_next(group):
+                revision = await self._claimed()
+                if revision is None:
                     self._places.release()
                     await self._wait()
+                else:
+                    group.create_task(self._process(revision))
 
-    async def _begin_next(self, group: asyncio.TaskGroup) -> bool:
+    async def _claimed(self) -> Revision | None:
         self._woken.clear()
         try:
-            revision = await self._pipeline.claim()
+            return await self._pipeline.claim()
         except CitewellError as error:
             log.warning("no work could be claimed: %s", error.message)
-            return False
-        if revision is None:
-            return False
-        task = group.create_task(self._pipeline.process(revision))
-        task.add_done_callback(lambda _: self._places.release())
-        return True
+        except Exception:
+            log.exception("no work could be claimed")
+        return None
+
+    async def _process(self, revision: Revision) -> None:
+        try:
+            await self._pipeline.process(revision)
+        except Exception:
+            # Not even its end could be noted. The lease runs out, and the work is taken up again.
+            log.exception("the work on %s was dropped", revision.id)
+        finally:
+            self._places.release()
 
     async def _wait(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -66,23 +80,22 @@ class Worker:
 
     async def _listen(self) -> None:
         while True:
-            listener = self._listener()
             try:
-                await listener.async_run()
+                await self._listener(await self._queue.connect()).async_run()
             except (RedisError, OSError) as error:
                 log.warning("the queue server does not answer (%s); trying again", error)
-                await asyncio.sleep(_RETRY_S)
-            finally:
-                await listener.close()
+            except Exception:
+                log.exception("listening for wake-ups failed; trying again")
+            await asyncio.sleep(_RETRY_S)
 
-    def _listener(self) -> ArqWorker:
+    def _listener(self, pool: ArqRedis) -> ArqWorker:
         async def wake(_context: dict[Any, Any], _revision_id: str) -> None:
             self._woken.set()
 
         return ArqWorker(
             functions=[func(wake, name=JOB, keep_result=0)],
             queue_name=QUEUE,
-            redis_settings=self._queue.settings,
+            redis_pool=pool,
             handle_signals=False,
             job_timeout=5,  # also how long the message of a worker that died stays reserved for it
             max_tries=1,

@@ -2,7 +2,7 @@
 
 import time
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.pages import Cursor, Page, page
@@ -40,6 +40,11 @@ async def expired(session: AsyncSession) -> list[File]:
     """Files past their `expires_at`, and files whose deletion was begun and not finished."""
     query = select(File).where(File.deleting | (File.expires_at < time.time())).order_by(File.seq).limit(100)
     return list(await session.scalars(query))
+
+
+async def mark_deleting(session: AsyncSession, file_id: str) -> None:
+    """Hide the file; nothing happens if it is gone already, for several may delete it at once."""
+    await session.execute(update(File).where(File.id == file_id).values(deleting=True))
 
 
 async def remove(session: AsyncSession, file_id: str) -> None:

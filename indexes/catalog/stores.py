@@ -143,6 +143,11 @@ async def unwanted(session: AsyncSession) -> list[Store]:
     return list(await session.scalars(query.order_by(Store.seq).limit(100)))
 
 
+async def mark_deleting(session: AsyncSession, store_id: str) -> None:
+    """Hide the store; nothing happens if it is gone already, for several may delete it at once."""
+    await session.execute(update(Store).where(Store.id == store_id).values(deleting=True))
+
+
 async def remove(session: AsyncSession, store_id: str) -> None:
     """Forget the row and, by cascade, its versions, batches, revisions and chunks."""
     await session.execute(delete(Store).where(Store.id == store_id))

@@ -23,8 +23,8 @@ from indexes.errors import DocumentError
 from indexes.model import CanonicalText
 from ingestion.parse import archive
 from ingestion.parse.assemble import assemble
-from ingestion.parse.detect import ARCHIVES, CONTAINERS, Format, detect
-from ingestion.parse.draft import Parser
+from ingestion.parse.detect import ARCHIVES, CONTAINERS, PICTURES, Format, detect
+from ingestion.parse.draft import Draft, Parser
 from ingestion.parse.limits import Limits
 
 __all__ = ["CONTAINERS", "PARSER_VERSION", "Format", "Limits", "parse"]
@@ -34,7 +34,6 @@ PARSER_VERSION = "citewell-parse/2"
 
 # By name, so that a child only imports the libraries of the formats it meets.
 _PARSERS: Mapping[Format, str] = {
-    Format.PDF: "pdf:parse",
     Format.DOCX: "word:parse",
     Format.PPTX: "slides:parse",
     Format.XLSX: "sheets:parse_xlsx",
@@ -60,8 +59,10 @@ _PARSERS: Mapping[Format, str] = {
 }
 
 
-def parse(path: Path, filename: str, limits: Limits | None = None) -> CanonicalText:
+def parse(path: Path, filename: str, limits: Limits | None = None, desk: Path | None = None) -> CanonicalText:
     """The canonical text of the file at `path`, which its owner called `filename`.
+
+    Pictures of text are laid on `desk`, if there is one, and what was recognised in them is taken from it (see `scan`).
 
     Raises DocumentError when the document cannot be ingested, OSError when the file itself cannot be read, and
     MemoryError when memory ran out; time is for the caller to bound.
@@ -70,8 +71,7 @@ def parse(path: Path, filename: str, limits: Limits | None = None) -> CanonicalT
     path.stat()
     try:
         kind = detect(path, filename, limits)
-        draft = archive.parse(path, filename, limits) if kind in ARCHIVES else _parser(kind)(path, limits)
-        return assemble(draft, kind, limits)
+        return assemble(_draft(kind, path, filename, limits, desk), kind, limits)
     except (DocumentError, MemoryError, ImportError):  # A missing library is not the document's fault.
         raise
     except Exception as error:  # Parsers of foreign formats raise anything at all on broken input.
@@ -79,6 +79,16 @@ def parse(path: Path, filename: str, limits: Limits | None = None) -> CanonicalT
             "This file is damaged, or not what its name says. Open it, save it again and upload that.",
             code="invalid_file",
         ) from error
+
+
+def _draft(kind: Format, path: Path, filename: str, limits: Limits, desk: Path | None) -> Draft:
+    if kind in ARCHIVES:
+        return archive.parse(path, filename, limits)
+    if kind is Format.PDF or kind in PICTURES:
+        from ingestion.parse import pdf, picture
+
+        return (pdf.parse if kind is Format.PDF else picture.parse)(path, limits, desk)
+    return _parser(kind)(path, limits)
 
 
 def _parser(kind: Format) -> Parser:

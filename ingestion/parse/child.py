@@ -47,7 +47,8 @@ _FORBIDDEN = frozenset(
 
 
 def _parse(request: dict[str, Any]) -> orjson.Fragment:
-    canonical = parse(Path(request["path"]), request["filename"], Limits(**request["limits"]))
+    desk = None if request["desk"] is None else Path(request["desk"])
+    canonical = parse(Path(request["path"]), request["filename"], Limits(**request["limits"]), desk)
     return orjson.Fragment(artefact.dumps(canonical))
 
 

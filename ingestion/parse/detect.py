@@ -43,9 +43,16 @@ class Format(StrEnum):
     GZIP = "application/gzip"
     BZIP2 = "application/x-bzip2"
     XZ = "application/x-xz"
+    PNG = "image/png"
+    JPEG = "image/jpeg"
+    GIF = "image/gif"
+    TIFF = "image/tiff"
+    BMP = "image/bmp"
+    WEBP = "image/webp"
 
 
 ARCHIVES = frozenset((Format.ZIP, Format.TAR, Format.GZIP, Format.BZIP2, Format.XZ))
+PICTURES = frozenset((Format.PNG, Format.JPEG, Format.GIF, Format.TIFF, Format.BMP, Format.WEBP))
 # What can hold files that are documents of their own.
 CONTAINERS = ARCHIVES | {Format.EML, Format.MBOX, Format.MSG}
 
@@ -65,9 +72,16 @@ _BY_NAME = {
 # Plain text under one of these names is a broken or mislabelled file, not a document.
 _BINARY_NAME = re.compile(r"\.(pdf|docx|pptx|xlsx|od[tsp]|epub|zip|jpe?g|png|heic|msg|ppt)")
 
-_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+_PICTURES = {
+    b"\x89PNG\r\n\x1a\n": Format.PNG,
+    b"\xff\xd8\xff": Format.JPEG,
+    b"GIF87a": Format.GIF,
+    b"GIF89a": Format.GIF,
+    b"II*\0": Format.TIFF,
+    b"MM\0*": Format.TIFF,
+}
 _SEVEN_ZIP = b"7z\xbc\xaf\x27\x1c"
-_PACKED = {b"\x1f\x8b": Format.GZIP, b"BZh": Format.BZIP2, b"\xfd7zXZ\0": Format.XZ}
+_ARCHIVES = {b"\x1f\x8b": Format.GZIP, b"BZh": Format.BZIP2, b"\xfd7zXZ\0": Format.XZ}
 _UNREADABLE_ARCHIVES = (_SEVEN_ZIP, b"Rar!\x1a\x07", b"\x28\xb5\x2f\xfd")
 _XML_START = re.compile(r"\s*<\?xml\b", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -80,7 +94,7 @@ _MAIL_HEADERS = frozenset(("from", "to", "subject", "date", "message-id", "recei
 def detect(path: Path, filename: str, limits: Limits) -> Format:
     """The format of the file at `path`, once called `filename`.
 
-    Raises DocumentError: empty_file, no_text_layer (an image), encrypted_file, unsupported_file, invalid_file.
+    Raises DocumentError: empty_file, no_text_layer (a film or an Apple picture), encrypted_file, unsupported_file, invalid_file.
     """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
@@ -96,14 +110,23 @@ def detect(path: Path, filename: str, limits: Limits) -> Format:
         return _known(ole.kind(path))
     if head.startswith(b"{\\rtf"):
         return Format.RTF
-    if packed := next((kind for mark, kind in _PACKED.items() if head.startswith(mark)), None):
-        return packed
-    if head[257:262] == b"ustar":
-        return Format.TAR
+    if binary := _by_mark(head):
+        return binary
     if head.startswith(_SEVEN_ZIP):
         container.refuse_encrypted_7z(path)
     _refuse_binary(head)
     return _of_text(decode(head), PurePath(filename).suffix.lower())
+
+
+def _by_mark(head: bytes) -> Format | None:
+    """The format of an archive or a picture, by its first bytes."""
+    if head[257:262] == b"ustar":
+        return Format.TAR
+    if head[8:12] == b"WEBP":
+        return Format.WEBP
+    if head.startswith(b"BM") and b"\0" in head:
+        return Format.BMP
+    return next((kind for mark, kind in (_ARCHIVES | _PICTURES).items() if head.startswith(mark)), None)
 
 
 def _known(media_type: str) -> Format:
@@ -122,8 +145,7 @@ def _unsupported() -> DocumentError:
 
 def _refuse_binary(head: bytes) -> None:
     """Name the common formats that hold no text, so that their owner learns more than that they are binary."""
-    bitmap = head.startswith(b"BM") and b"\0" in head
-    if bitmap or head.startswith(_IMAGES) or head[8:12] == b"WEBP" or head[4:8] == b"ftyp":
+    if head[4:8] == b"ftyp":
         raise DocumentError(
             "This is a picture or a video without a text layer. Run text recognition (OCR) and upload the result.",
             code="no_text_layer",

@@ -64,3 +64,10 @@ def attributes(**values: object) -> dict[str, AttributeValue]:
     """Metadata of what is present in `values`, as strings of at most 512 characters."""
     found = {name: " ".join(str(value).split())[:512] for name, value in values.items() if value}
     return {name: value for name, value in found.items() if value}
+
+
+def listed(pages: Iterable[int]) -> str:
+    """`page 3`, or `pages 3, 5, 7`; ten at most are named."""
+    shown = [str(number) for number in pages]
+    more = f" and {len(shown) - 10} more" if len(shown) > 10 else ""
+    return f"page{'s' if len(shown) > 1 else ''} {', '.join(shown[:10])}{more}"

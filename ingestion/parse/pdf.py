@@ -2,7 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pypdfium2
@@ -10,20 +12,22 @@ from pypdfium2 import raw
 
 from indexes.errors import DocumentError
 from ingestion.parse.container import encrypted
-from ingestion.parse.draft import Draft, Piece, attributes
+from ingestion.parse.draft import Draft, Piece, attributes, listed
 from ingestion.parse.limits import Limits
 from ingestion.parse.pdf_fields import read_fields
 from ingestion.parse.pdf_glyphs import Page, read_page
 from ingestion.parse.pdf_layout import Part, Scale, arrange, to_piece
+from ingestion.parse.scan import recognised, warning
 
 _JUNK_TITLE = re.compile(r"^(untitled.*|.*\.\w{2,4}|microsoft .*|slide 1|powerpoint presentation|\W*)$", re.IGNORECASE)
 _COPY_ALLOWED = 1 << 4
 # A line that stands on this many pages, and on half of them, at the edge of the page is its running head or foot.
 RUNNING_PAGES = 3
 EDGE = 0.1
+RESOLUTION = 300  # Dots per inch at which text recognition does best.
 
 
-def parse(path: Path, limits: Limits) -> Draft:
+def parse(path: Path, limits: Limits, desk: Path | None) -> Draft:
     """Blocks page by page in reading order, with their boxes; what was filled into a form follows its page.
 
     Running heads and feet stay once, where they first stand. Raises DocumentError: encrypted_file, no_text_layer,
@@ -37,7 +41,7 @@ def parse(path: Path, limits: Limits) -> Draft:
                 code="too_large",
             )
         fields = read_fields(document)
-        pages = [read_page(document, index) for index in range(len(document))]
+        pages = [_page(document, index, desk) for index in range(len(document))]
         stated = document.get_metadata_dict(skip_empty=True)
         copying = raw.FPDF_GetDocPermissions(document) & _COPY_ALLOWED
     finally:
@@ -67,6 +71,16 @@ def _open(path: Path) -> pypdfium2.PdfDocument:
         if error.err_code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
             raise encrypted("PDF") from error
         raise DocumentError("This PDF is damaged and cannot be opened. Export it again.") from error
+
+
+def _page(document: pypdfium2.PdfDocument, index: int, desk: Path | None) -> Page:
+    page = read_page(document, index)
+    if desk is None or page.lines or not page.has_images:
+        return page
+    opened = document[index]
+    width, height = opened.get_size()  # As it is shown.
+    draw = partial(opened.render, scale=RESOLUTION / 72, grayscale=True)
+    return recognised(replace(page, width=width, height=height, turns=0), desk, lambda: draw().to_pil())
 
 
 def _pieces(pages: Sequence[Page], fields: Mapping[int, Sequence[Piece]]) -> list[Piece]:
@@ -105,19 +119,15 @@ def _iso(stated: str | None) -> str | None:
 def _warnings(pages: Sequence[Page], copying: bool) -> tuple[str, ...]:
     found = []
     if broken := [page.number for page in pages if page.is_broken]:
-        found.append(f"The file is damaged on {_listed(broken)}: nothing could be read there. Export it again.")
+        found.append(f"The file is damaged on {listed(broken)}: nothing could be read there. Export it again.")
     if scanned := [page.number for page in pages if not page.lines and page.has_images]:
-        found.append(f"No text could be read on {_listed(scanned)}: only pictures are there. OCR would help.")
+        found.append(f"No text could be read on {listed(scanned)}: only pictures are there. OCR would help.")
+    if read := [page for page in pages if page.is_recognised]:
+        found.append(warning(read))
     if hidden := [page.number for page in pages if any(line.hidden for line in page.lines)]:
-        found.append(f"There is text on {_listed(hidden)} that a reader does not see; it is searchable like the rest.")
+        found.append(f"There is text on {listed(hidden)} that a reader does not see; it is searchable like the rest.")
     if unmapped := [page.number for page in pages if page.is_garbled]:
-        found.append(f"The fonts on {_listed(unmapped)} do not say which letters they show; the text may be wrong.")
+        found.append(f"The fonts on {listed(unmapped)} do not say which letters they show; the text may be wrong.")
     if not copying:
         found.append("The author of this PDF asked not to copy text from it. It was read all the same.")
     return tuple(found)
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    shown = [str(number) for number in numbers]
-    more = f" and {len(shown) - 10} more" if len(shown) > 10 else ""
-    return f"page{'s' if len(shown) > 1 else ''} {', '.join(shown[:10])}{more}"

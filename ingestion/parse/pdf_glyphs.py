@@ -69,6 +69,7 @@ class Page:
     has_images: bool = False
     is_garbled: bool = False
     is_broken: bool = False
+    is_recognised: bool = False  # The lines were read from a picture.
 
     def shown(self, left: float, bottom: float, right: float, top: float) -> Box:
         """A rectangle of this page as (left, top, right, bottom) from the top left corner, as the page is shown."""

@@ -6,7 +6,7 @@ that. A picture that reads badly is laid out once more, upside down. Source of t
 """
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +14,7 @@ from statistics import fmean
 
 from PIL import Image
 
+from ingestion.parse.draft import listed
 from ingestion.parse.pdf_glyphs import CELL_GAP, Line, Page
 
 MAX_PICTURES = 200  # Of one document; recognising one takes a second or more.
@@ -32,6 +33,11 @@ class _Word:
     top: float
     width: float
     height: float
+
+
+def warning(pages: Sequence[Page]) -> str:
+    """What the owner is told of pages that were recognised."""
+    return f"The text of {listed(page.number for page in pages)} was read from a picture (OCR); it may have errors."
 
 
 def recognised(page: Page, desk: Path, draw: Callable[[], Image.Image]) -> Page:

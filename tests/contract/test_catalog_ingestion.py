@@ -3,21 +3,28 @@
 import json
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import ingestion_events
 from api.ingestion_events import Watch, follow
+from indexes.blobs import DirectoryBlobs
 from indexes.catalog import erasing, progress, responses, revisions, stores, work
 from indexes.catalog.database import Database
 from indexes.catalog.revisions import Attachment
 from indexes.catalog.tables import Batch, File, Revision, RevisionState, Stage, Store
 from indexes.catalog.work import Lease
+from indexes.engines.exact_index import ExactEngine
 from indexes.errors import Conflict
 from indexes.ids import Kind, new_id
 from indexes.model import Chunk, Span
-from ingestion import estimate
+from ingestion import erase, estimate
+from ingestion.erase import Eraser
+from ingestion.receipt import Gone
 
 
 @pytest.fixture
@@ -56,16 +63,8 @@ async def fail(database: Database, lease: Lease) -> None:
         await work.fail(session, lease, "unavailable", "The index did not answer.")
 
 
-async def fresh(database: Database, revision: Revision | Lease) -> Revision | None:
-    ident = revision.revision_id if isinstance(revision, Lease) else revision.id
-    async with database.read() as session:
-        return next(iter(await progress_rows(session, ident)), None)
-
-
-async def progress_rows(session: Any, ident: str) -> list[Revision]:
-    from sqlalchemy import select
-
-    return list(await session.scalars(select(Revision).where(Revision.id == ident)))
+async def row_of(session: AsyncSession, lease: Lease) -> Revision:
+    return (await session.scalars(select(Revision).where(Revision.id == lease.revision_id))).one()
 
 
 async def test_only_stopped_work_is_tried_again_and_only_waiting_work_cancelled(
@@ -112,10 +111,9 @@ async def test_failed_work_resumes_with_its_chunks(database: Database, store: St
         assert await work.claim(session, store.id, "w", lease_s=60) is None
     async with database.write() as session:
         await erasing.finish(session, right, RevisionState.FAILED)
-    row = await fresh(database, lease)
-    assert row is not None
-    assert (row.state, row.stage, row.has_points) == (RevisionState.PENDING, Stage.CHUNKED, False)
     async with database.read() as session:
+        row = await row_of(session, lease)
+        assert (row.state, row.stage, row.has_points) == (RevisionState.PENDING, Stage.CHUNKED, False)
         assert len(await revisions.chunks(session, row.id)) == 3
     assert (await claimed(database, store)).revision_id == row.id
 
@@ -132,11 +130,29 @@ async def test_an_eraser_that_comes_too_late_takes_nothing(database: Database, s
         assert await erasing.begin(session, left) is None
 
 
+async def test_a_receipt_does_not_promise_what_a_worker_still_holds(
+    database: Database, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase, "_GRACE_TRIES", 1)
+    eraser = Eraser(database, DirectoryBlobs(tmp_path), ExactEngine())
+    await attach(database, store, "a")
+    lease = await claimed(database, store)
+    await cut(database, lease, total=2)
+    async with database.write() as session:
+        (deleted,) = await revisions.mark_key_deleted(session, store.id, "a")
+    early = await eraser.revision(deleted)
+    assert (early.complete, early.revisions, early.chunks) == (False, Gone(1, 1), Gone(2, 2))
+    async with database.write() as session:
+        await work.release(session, lease)
+    late = await eraser.revision(deleted)
+    assert (late.complete, late.revisions, late.chunks) == (True, Gone(1, 0), Gone(2, 0))
+
+
 async def test_the_estimate_follows_the_line(database: Database, store: Store) -> None:
     waiting = [await attach(database, store, key) for key in ("a", "b", "c")]
     async with database.read() as session:
         assert await progress.paces(session, [store.id]) == {}
-        assert await estimate.of_files(session, store.id, waiting) == dict.fromkeys((row.seq for row in waiting))
+        assert await estimate.of_files(session, store.id, waiting) == dict.fromkeys(row.seq for row in waiting)
     lease = await claimed(database, store)
     await cut(database, lease, total=8, done=2)
     async with database.read() as session:
@@ -162,8 +178,7 @@ async def test_work_from_before_the_window_counts_in_proportion(database: Databa
     lease = await claimed(database, store)
     await cut(database, lease, total=900, done=600)
     async with database.write() as session:
-        (row,) = await progress_rows(session, lease.revision_id)
-        row.started_at = time.time() - 3 * progress.WINDOW_S
+        (await row_of(session, lease)).started_at = time.time() - 3 * progress.WINDOW_S
     async with database.read() as session:
         pace = (await progress.paces(session, [store.id]))[store.id]
     assert pace.chunks == pytest.approx(200, rel=0.05)

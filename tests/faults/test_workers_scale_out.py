@@ -23,7 +23,6 @@ from indexes.manifest import Manifest
 from indexes.remote.endpoint import Endpoint
 from ingestion.valkey import Valkey
 
-DOCUMENTS = 40
 SECTIONS = 3
 
 
@@ -76,9 +75,9 @@ class Installation:
         body = {"file": (name, document(name).encode())}
         return self.call("POST", "/files", data={"purpose": "assistants"}, files=body)["id"]
 
-    def attach(self, store: str, prefix: str) -> None:
+    def attach(self, store: str, prefix: str, count: int) -> None:
         """A batch of documents, accepted but not worked on."""
-        files = [self.upload(f"{prefix}{number}.md") for number in range(DOCUMENTS)]
+        files = [self.upload(f"{prefix}{number}.md") for number in range(count)]
         self.call("POST", f"/vector_stores/{store}/file_batches", json={"file_ids": files})
 
     def revisions(self, columns: str) -> list[Any]:
@@ -167,27 +166,33 @@ def test_workers_share_the_work_and_survive_each_other(installation: Installatio
     store = installation.call("POST", "/vector_stores", json={"name": "shared"})["id"]
     pids = {worker.pid for worker in installation.workers}
 
-    installation.attach(store, "first")
+    installation.attach(store, "first", 40)
     seen: set[int] = set()
     eventually(lambda: seen.update(installation.owners()) or seen, lambda owners: owners == pids)
-    assert installation.completed(store) == DOCUMENTS
+    assert installation.completed(store) == 40
     assert {tuple(row) for row in installation.revisions("state, attempts, fence")} == {("current", 1, 1)}
-    assert_searchable_once(installation, store, DOCUMENTS)
+    assert_searchable_once(installation, store, documents=40)
 
-    installation.attach(store, "second")
+    installation.attach(store, "second", 20)
     victim, survivor = installation.workers
     eventually(installation.owners, lambda owners: victim.pid in owners)
     victim.kill()
-    assert installation.completed(store) == 2 * DOCUMENTS
-    assert_searchable_once(installation, store, 2 * DOCUMENTS)
+    assert installation.completed(store) == 60
+    assert_searchable_once(installation, store, documents=60)
 
-    installation.attach(store, "third")
+    installation.attach(store, "third", 20)
     eventually(installation.owners, lambda owners: survivor.pid in owners)
     installation.retrieval.kill()
+    eventually(lambda: readiness(installation), lambda parts: parts["vectors"] != "ok")
     installation.retrieval.start()
-    assert installation.completed(store) == 3 * DOCUMENTS
-    assert_searchable_once(installation, store, 3 * DOCUMENTS)
+    assert installation.completed(store) == 80
+    assert_searchable_once(installation, store, documents=80)
+    assert set(readiness(installation).values()) == {"ok"}
     assert survivor.stop() == installation.retrieval.stop() == 0
+
+
+def readiness(installation: Installation) -> dict[str, str]:
+    return installation.api.get(installation.api.base_url.join("/readyz")).json()
 
 
 def assert_searchable_once(installation: Installation, store: str, documents: int) -> None:
