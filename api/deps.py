@@ -24,6 +24,15 @@ def _state(request: Request) -> State:
 StateDep = Annotated[State, Depends(_state)]
 
 
+def _stopping(request: Request) -> Callable[[], bool]:
+    asked: Callable[[], bool] = getattr(request.app.state, "stopping", lambda: False)
+    return asked
+
+
+StoppingDep = Annotated[Callable[[], bool], Depends(_stopping)]
+"""Whether the server was asked to stop: `serve` sets it, and what streams without an end of its own asks it."""
+
+
 async def _caller(
     state: StateDep, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
 ) -> Caller:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
@@ -65,17 +65,18 @@ class Watch:
         self._seen = {ident: at for ident, at in self._seen.items() if at > self.since - _OVERLAP_S}
 
 
-async def follow(watch: Watch, *, resumed: bool) -> AsyncGenerator[bytes, None]:
+async def follow(watch: Watch, *, resumed: bool, stopping: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
     """The store, then every change, and the store again whenever its counts differ; heartbeats in between.
 
-    A listener that resumes gets what changed meanwhile; it may see the last changes before its break twice.
+    A listener that resumes gets what changed meanwhile; it may see the last changes before its break twice. Ends when
+    the process is `stopping`, so that listeners do not hold it up; they come back to another one.
     """
     if not resumed:
         async for _ in watch.changes():
             pass
     start, shown, spoke = time.monotonic(), await watch.store(), time.monotonic()
     yield _encoded("vector_store.progress", shown, watch.since)
-    while time.monotonic() - start < LONGEST_S:
+    while time.monotonic() - start < LONGEST_S and not stopping():
         news = False
         async for change in watch.changes():
             news = True

@@ -1,18 +1,15 @@
-"""The entry points of processes: serve, work, retrieve, and what the command line does to the catalog itself."""
+"""The entry points of processes: serve, work, and what the command line does to the catalog itself."""
 
 import asyncio
-import logging
 import math
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import uvicorn
 
 from api.app import create_app
-from api.request_id import RequestIdFilter
-from api.retrieval import serve_retrieval
+from api.process import configure_logs, exit_once_drained
 from api.settings import Settings
 from api.state import open_storage, working
 from indexes.catalog import keys, schema
@@ -23,7 +20,7 @@ from indexes.catalog.tables import ApiKey, Role
 def serve(settings: Settings) -> None:
     """Serve HTTP until SIGTERM or SIGINT; requests in flight get `server.drain_s` to end."""
     configure_logs()
-    _exit_cleanly_once_drained()
+    exit_once_drained()
     uvicorn.run(
         create_app(settings),
         host=settings.server.host,
@@ -38,13 +35,6 @@ def work(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; work in progress is given back."""
     configure_logs()
     asyncio.run(_work(settings))
-
-
-def retrieve(settings: Settings) -> None:
-    """Hold the vectors and the models for other processes until SIGTERM or SIGINT; calls in flight end."""
-    configure_logs()
-    _exit_cleanly_once_drained()
-    asyncio.run(serve_retrieval(settings))
 
 
 async def create_key(settings: Settings, name: str, project: str, role: Role) -> tuple[ApiKey, str]:
@@ -82,19 +72,3 @@ async def _work(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with open_storage(settings) as storage, working(storage):
         await stopped.wait()
-
-
-def _exit_cleanly_once_drained() -> None:
-    # Before uvicorn takes signals over there is nothing to drain; once it has drained it raises them again.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-
-
-def configure_logs() -> None:
-    """One line a record on standard error, with the id of the request it belongs to."""
-    handler = logging.StreamHandler()
-    handler.addFilter(RequestIdFilter())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for noisy in ("httpx", "httpcore", "arq.worker", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,4 +1,7 @@
-"""The life of `citewell retrieval`: open the engine and the models, listen, drain, close."""
+"""The life of `citewell retrieval`: open the engine and the models, listen, drain, close.
+
+Apart from `main`, whose imports take three times as long: until this process is back, nobody searches.
+"""
 
 import asyncio
 import logging
@@ -12,6 +15,7 @@ from pathlib import Path
 import uvicorn
 
 from api.limits import Capacity
+from api.process import configure_logs, exit_once_drained
 from api.retrieval_app import Lane, Served, create_retrieval_app
 from api.settings import RetrievalSettings, Settings
 from indexes.embedders.models import Models
@@ -23,11 +27,17 @@ log = logging.getLogger(__name__)
 _KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that none is closed while it is being used
 
 
-async def serve_retrieval(settings: Settings) -> None:
+def retrieve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; calls in flight get `server.drain_s` to end.
 
     Raises SettingsError where another process owns the vectors or the address cannot be listened on.
     """
+    configure_logs()
+    exit_once_drained()
+    asyncio.run(_retrieve(settings))
+
+
+async def _retrieve(settings: Settings) -> None:
     # The engine first: while it is another process's, that one's socket must be let be.
     async with open_served(settings) as served:
         with listening(settings.retrieval, settings.home) as (listener, address):

@@ -5,7 +5,6 @@ block, so each runs in a thread; searches and writes have threads of their own, 
 """
 
 import asyncio
-import logging
 import math
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
@@ -35,7 +34,6 @@ from indexes.model import Vector
 from indexes.remote.codec import pack_error, pack_vectors
 from indexes.remote.endpoint import PREFIX
 
-log = logging.getLogger(__name__)
 _WAIT_S = 0.1  # for which a caller that found no room is sent away: its next try is cheap
 _GONE = 499  # nobody reads this status; servers commonly log it for a caller that hung up
 

@@ -25,7 +25,7 @@ from retrieval.settings import SearchSettings
 SETTINGS = SearchSettings()
 DEPTH = 400  # chunks of a search by one kind: enough for 100 documents by their best passage
 MOST_RESULTS = 50  # of one request of the API
-WEIGHTS = ((1, 0), (3, 1), (2, 1), (3, 2), (1, 1), (2, 3), (1, 2), (1, 3), (0, 1))
+WEIGHTS = ((3, 1), (2, 1), (3, 2), (1, 1), (2, 3), (1, 2), (1, 3))
 RRF_KS = (5, 10, 20, 60)
 SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 CANDIDATES = (20, 60, 100, 200)
@@ -100,16 +100,20 @@ def print_runs(found: Sequence[Found]) -> None:
 def print_sweeps(found: Sequence[Found]) -> None:
     """nDCG@10 of fusions on every set. The gain is over the better of the two single searches, where it is least."""
     names = [one.judged.name for one in found]
-    better = [max(one.ndcg(by_rank(1, 0, 60)), one.ndcg(by_rank(0, 1, 60))) for one in found]
+    single = {"dense alone": by_rank(1, 0, SETTINGS.rrf_k), "BM25 alone": by_rank(0, 1, SETTINGS.rrf_k)}
+    better = [max(one.ndcg(fusion) for fusion in single.values()) for one in found]
 
     def row(name: str, fusion: Fusion) -> list[object]:
         figures = [one.ndcg(fusion) for one in found]
-        return [name, *figures, min(figure - single for figure, single in zip(figures, better, strict=True))]
+        return [name, *figures, min(figure - best for figure, best in zip(figures, better, strict=True))]
 
-    ranked = [row(f"RRF {d}:{w}, k={k}", by_rank(d, w, k)) for d, w in WEIGHTS for k in RRF_KS]
-    scored = [row(f"scores, {share} dense", by_score(share)) for share in SHARES]
+    fusions = {
+        **single,
+        **{f"RRF {d}:{w}, k={k}": by_rank(d, w, k) for d, w in WEIGHTS for k in RRF_KS},
+        **{f"scores {share:.1f}:{1 - share:.1f}": by_score(share) for share in SHARES},
+    }
     print("nDCG@10 by fusion; weights are dense:lexical")
-    print_table(["fusion", *names, "least gain"], [*ranked, *scored])
+    print_table(["fusion", *names, "least gain"], [row(name, fusion) for name, fusion in fusions.items()])
     default = by_rank(SETTINGS.dense_weight, SETTINGS.lexical_weight, SETTINGS.rrf_k)
     print("nDCG@10 by candidates of each search, default fusion")
     print_table(["candidates", *names], [[count, *(one.ndcg(default, count) for one in found)] for count in CANDIDATES])

@@ -86,8 +86,8 @@ class Children:
     """At most `workers` documents are parsed at a time; further callers wait their turn.
 
     A child is started when its first job comes or by `start`, lives for `JOBS_PER_CHILD` jobs, and dies with this
-    process even on SIGKILL. With a `recogniser`, pictures of text are read too. Start and use the pool from the main thread's event loop: the kernel ties the lives of
-    children to the thread that started them.
+    process even on SIGKILL. With a `recogniser`, pictures of text are read too. Start and use the pool from the main
+    thread's event loop: the kernel ties the lives of children to the thread that started them.
     """
 
     def __init__(self, workers: int = 1, limits: Limits | None = None, recogniser: Tesseract | None = None) -> None:
@@ -113,7 +113,7 @@ class Children:
         """
         if self._recogniser is None:
             return await self._parse(path, filename, None)
-        with tempfile.TemporaryDirectory(prefix="citewell-") as desk:
+        with tempfile.TemporaryDirectory(prefix="citewell-desk-") as desk:
             while True:
                 found = await self._parsed_or_not(path, filename, desk)
                 if not await self._recogniser.read(Path(desk)):

@@ -50,7 +50,7 @@ class Tesseract:
 
         A picture that cannot be read gets an empty table.
         """
-        pictures = [path for path in desk.glob("*.png") if not path.with_suffix(".tsv").exists()]
+        pictures = await asyncio.to_thread(_unread, desk)
         await asyncio.gather(*(self._read(picture) for picture in pictures))
         return bool(pictures)
 
@@ -80,6 +80,10 @@ class Tesseract:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
+
+
+def _unread(desk: Path) -> list[Path]:
+    return [path for path in desk.glob("*.png") if not path.with_suffix(".tsv").exists()]
 
 
 def _models() -> dict[str, str]:

@@ -1,6 +1,8 @@
 """What many tests share: a catalog on each database that is supported."""
 
+import asyncio
 import contextlib
+import hashlib
 import os
 import socket
 import subprocess
@@ -13,11 +15,17 @@ import httpx
 import pytest
 from openai import OpenAI
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from api.settings import Settings
+from api.state import Storage, open_storage
 from indexes.catalog import schema
 from indexes.catalog.database import Database, open_database
-from indexes.settings import CatalogSettings
+from indexes.catalog.tables import File, Revision, RevisionState, Store
+from indexes.settings import CatalogSettings, EmbeddingSettings
+from ingestion.defaults import default_manifest
+from ingestion.intake import NewStore, Upload, Wanted
+from ingestion.settings import WorkerSettings
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -76,6 +84,12 @@ class Service:
     def key(self) -> str:
         """The admin key of the first start."""
         return (self.home / "admin.key").read_text().strip()
+
+    @property
+    def pid(self) -> int:
+        """The process id while it runs."""
+        assert self._process is not None
+        return self._process.pid
 
     def start(self, timeout_s: float = 60) -> None:
         """Start, and wait until it is ready."""
@@ -163,3 +177,56 @@ def make_key() -> Callable[[Service, str, str], str]:
         return subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout.strip()
 
     return make
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
+    """Everything a worker stands on, embedded, with an embedder that takes no time."""
+    settings = Settings(
+        home=tmp_path / "home",
+        embedding=EmbeddingSettings(model="hashing-256"),
+        worker=WorkerSettings(parsers=1, reconcile_s=0.1, retry_delay_s=0),
+    )
+    async with open_storage(settings) as opened:
+        yield opened
+
+
+class Ingest:
+    """What an owner does, without HTTP."""
+
+    def __init__(self, storage: Storage, folder: Path) -> None:
+        self._storage = storage
+        self._folder = folder
+
+    async def store(self, project: str = "p") -> Store:
+        """A new store."""
+        manifest = await default_manifest(self._storage.models)
+        return await self._storage.intake.create_store(project, NewStore("s", None, {}, None, manifest), [], None)
+
+    async def attach(self, store: Store, name: str, text: str, project: str = "p") -> File:
+        """Upload a text and attach it under its name."""
+        path = self._folder / f"{time.monotonic_ns()}"
+        path.write_text(text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        file = await self._storage.intake.upload(project, Upload(path, digest, len(text), name, "user_data"), None)
+        await self._storage.intake.attach(project, store.id, Wanted(file.id, None, {}, None), None)
+        return file
+
+    async def completed(self, store: Store, *files: File, timeout_s: float = 20) -> None:
+        """Wait until these files are what searches see."""
+        wanted = {file.id for file in files}
+        async with asyncio.timeout(timeout_s):
+            while True:
+                async with self._storage.database.read() as session:
+                    query = select(Revision.file_id).where(
+                        Revision.store_id == store.id, Revision.state == RevisionState.CURRENT
+                    )
+                    if wanted <= set(await session.scalars(query)):
+                        return
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def ingest(storage: Storage, tmp_path: Path) -> Ingest:
+    """Uploads and attaches."""
+    return Ingest(storage, tmp_path)

@@ -13,7 +13,7 @@ def retrieval(
     home: Annotated[Path | None, typer.Option(help="Directory of all data.")] = None,
 ) -> None:
     """Hold the vectors and run the models for other processes. Stops on SIGTERM or Ctrl-C."""
-    from api.main import retrieve
+    from api.retrieval import retrieve
     from api.settings import load
 
     flags = {"retrieval.socket": socket, "retrieval.host": host, "retrieval.port": port, "home": home}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
 
-from api.deps import Reader, StateDep, StoreId
+from api.deps import Reader, StateDep, StoppingDep, StoreId
 from api.ingestion_events import Watch, follow
 from api.sse import EventStream
 from indexes.catalog import stores
@@ -32,6 +32,7 @@ async def follow_vector_store(
     state: StateDep,
     caller: Reader,
     vector_store_id: StoreId,
+    stopping: StoppingDep,
     last_event_id: Annotated[
         str | None, Header(description="The `id` of the last event that was seen: what changed since is sent first.")
     ] = None,
@@ -46,7 +47,8 @@ async def follow_vector_store(
         await stores.get(session, caller.project, vector_store_id)
     resumed = last_event_id is not None
     since = _moment(last_event_id) if last_event_id is not None else time.time()
-    return EventStream(follow(Watch(state.database, caller.project, vector_store_id, since), resumed=resumed))
+    watch = Watch(state.database, caller.project, vector_store_id, since)
+    return EventStream(follow(watch, resumed=resumed, stopping=stopping))
 
 
 def _moment(event_id: str) -> float:

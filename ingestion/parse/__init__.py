@@ -8,11 +8,11 @@ hundreds of megabytes: `ingestion.children` runs it in limited processes.
 - Each family of formats has one module with functions `(path, limits) -> Draft`: ordered pieces, no offsets yet.
 - `assemble` normalises the pieces, joins them and counts the offsets. Nothing changes the text afterwards.
 - `artefact` turns the result into bytes and back.
-
+- `scan` is how pictures of text are read, by a recogniser that runs beside the parsers.
 - `unpack` takes out what is in mails and archives, as files of their own.
 
-Nothing here opens a connection, follows a reference, expands an entity, or runs a macro or a script; `unpack` alone
-writes files.
+Nothing here opens a connection, follows a reference, expands an entity, or runs a macro or a script. Only `scan` and
+`unpack` write files, into the folders they are given.
 """
 
 from collections.abc import Mapping

@@ -94,7 +94,8 @@ _MAIL_HEADERS = frozenset(("from", "to", "subject", "date", "message-id", "recei
 def detect(path: Path, filename: str, limits: Limits) -> Format:
     """The format of the file at `path`, once called `filename`.
 
-    Raises DocumentError: empty_file, no_text_layer (a film or an Apple picture), encrypted_file, unsupported_file, invalid_file.
+    Raises DocumentError: empty_file, no_text_layer (a film, a picture of Apple's), encrypted_file, unsupported_file,
+    invalid_file, too_large.
     """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pypdfium2
+from PIL.Image import Image
 from pypdfium2 import raw
 
 from indexes.errors import DocumentError
@@ -15,9 +16,9 @@ from ingestion.parse.container import encrypted
 from ingestion.parse.draft import Draft, Piece, attributes, listed
 from ingestion.parse.limits import Limits
 from ingestion.parse.pdf_fields import read_fields
-from ingestion.parse.pdf_glyphs import Page, read_page
+from ingestion.parse.pdf_glyphs import PAGE_ERRORS, Page, read_page
 from ingestion.parse.pdf_layout import Part, Scale, arrange, to_piece
-from ingestion.parse.scan import recognised, warning
+from ingestion.parse.scan import MAX_SIDE, recognised, warning
 
 _JUNK_TITLE = re.compile(r"^(untitled.*|.*\.\w{2,4}|microsoft .*|slide 1|powerpoint presentation|\W*)$", re.IGNORECASE)
 _COPY_ALLOWED = 1 << 4
@@ -79,8 +80,21 @@ def _page(document: pypdfium2.PdfDocument, index: int, desk: Path | None) -> Pag
         return page
     opened = document[index]
     width, height = opened.get_size()  # As it is shown.
-    draw = partial(opened.render, scale=RESOLUTION / 72, grayscale=True)
-    return recognised(replace(page, width=width, height=height, turns=0), desk, lambda: draw().to_pil())
+    try:
+        return recognised(replace(page, width=width, height=height, turns=0), desk, partial(_drawn, opened))
+    except PAGE_ERRORS:
+        return page
+
+
+def _drawn(page: pypdfium2.PdfPage) -> Image:
+    """`page` with the dots of its finest picture, within `RESOLUTION`: recognition suffers from invented ones."""
+    finest = 72.0
+    for picture in page.get_objects(filter=(raw.FPDF_PAGEOBJ_IMAGE,)):
+        left, _, right, _ = picture.get_bounds()
+        finest = max(finest, 72 * picture.get_px_size()[0] / max(right - left, 1.0))
+    scale = min(finest / 72, RESOLUTION / 72, MAX_SIDE / max(page.get_size()))
+    image: Image = page.render(scale=scale, grayscale=True).to_pil()
+    return image
 
 
 def _pieces(pages: Sequence[Page], fields: Mapping[int, Sequence[Piece]]) -> list[Piece]:

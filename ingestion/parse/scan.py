@@ -6,6 +6,7 @@ that. A picture that reads badly is laid out once more, upside down. Source of t
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -15,12 +16,13 @@ from statistics import fmean
 from PIL import Image
 
 from ingestion.parse.draft import listed
-from ingestion.parse.pdf_glyphs import CELL_GAP, Line, Page
+from ingestion.parse.pdf_glyphs import CELL_GAP, DIVIDER, Line, Page
 
 MAX_PICTURES = 200  # Of one document; recognising one takes a second or more.
-MAX_SIDE = 5_000
+MAX_SIDE = 3_508  # A4 at 300 dots per inch; recognition gains nothing from more.
 MIN_WORD_CONFIDENCE = 30.0
 MIN_PAGE_CONFIDENCE = 60.0
+_DIVIDED = re.compile(r"[a-z]-$")
 _TURNS = (0, 2)  # Quarter turns.
 
 
@@ -82,20 +84,17 @@ def _filled(page: Page, words: list[_Word], turns: int) -> Page:
     return replace(page, turns=-turns % 4, lines=lines, is_recognised=True)
 
 
-def _lines(words: list[_Word], page_height: float) -> Iterator[Line]:
+def _lines(words: list[_Word], page_height: float) -> list[Line]:
     """The words of one line, apart where a wide gap lies between them."""
-    line: Line | None = None
+    lines: list[Line] = []
     for word in words:
-        here = Line(
-            word.text, word.left, page_height - word.top - word.height, word.left + word.width, page_height - word.top
-        )
-        if line is not None and here.left - line.right <= CELL_GAP * line.height:
-            line.text += " " + here.text
-            line.right = here.right
-            line.bottom, line.top = min(line.bottom, here.bottom), max(line.top, here.top)
-            continue
-        if line is not None:
-            yield line
-        line = here
-    if line is not None:
-        yield line
+        bottom, top = page_height - word.top - word.height, page_height - word.top
+        line = lines[-1] if lines else None
+        if line is not None and word.left - line.right <= CELL_GAP * line.height:
+            line.text += f" {word.text}"
+            line.bottom, line.right, line.top = min(line.bottom, bottom), word.left + word.width, max(line.top, top)
+        else:
+            lines.append(Line(word.text, word.left, bottom, word.left + word.width, top))
+    if lines and _DIVIDED.search(lines[-1].text):
+        lines[-1].text = lines[-1].text[:-1] + chr(DIVIDER)
+    return lines

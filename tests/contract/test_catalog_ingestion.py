@@ -220,7 +220,7 @@ async def test_events_tell_every_change_once_and_resume(
     monkeypatch.setattr(ingestion_events, "HEARTBEAT_S", 0.0)
     monkeypatch.setattr(ingestion_events, "_PAGE", 2)
     await attach(database, store, "before")
-    events = follow(Watch(database, "p", store.id, time.time()), resumed=False)
+    events = follow(Watch(database, "p", store.id, time.time()), resumed=False, stopping=lambda: False)
     name, first, began = await next_event(events)
     assert (name, first["file_counts"]["in_progress"]) == ("vector_store.progress", 1)
     # More changes at one moment than a page holds.
@@ -244,7 +244,7 @@ async def test_events_tell_every_change_once_and_resume(
     assert (await next_event(events))[0] == "vector_store.file.deleted"
     await events.aclose()
 
-    resumed = follow(Watch(database, "p", store.id, ident), resumed=True)
+    resumed = follow(Watch(database, "p", store.id, ident), resumed=True, stopping=lambda: False)
     assert (await next_event(resumed))[0] == "vector_store.progress"
     names = []
     while "vector_store.file.deleted" not in names:

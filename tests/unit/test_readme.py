@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from api.settings import Loaded, Settings
 from generation.settings import LlmSettings
-from indexes.engines.settings import QdrantServerEngineSettings
+from indexes.engines.settings import QdrantServerEngineSettings, RemoteEngineSettings
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -21,7 +21,11 @@ def table() -> str:
         if knob.name == "home":
             continue
         rows.append(row(knob.name, knob.value, knob.description))
-    for prefix, model in (("engine", QdrantServerEngineSettings), ("generation.llms[]", LlmSettings)):
+    for prefix, model in (
+        ("engine", QdrantServerEngineSettings),
+        ("engine", RemoteEngineSettings),
+        ("generation.llms[]", LlmSettings),
+    ):
         for name, field in model.model_fields.items():
             default = None if field.default is PydanticUndefined else field.default
             rows.append(row(f"{prefix}.{name}", default, field.description or ""))
