@@ -12,7 +12,7 @@ from api.wire.receipts import DeleteReceipt, Gone, VersionChecked
 from api.wire.vector_store_files import DocumentProblem, FileStatus, LastError, VectorStoreFile
 from api.wire.vector_stores import ExpiresAfter, FileCounts, VectorStore
 from indexes.catalog import tables
-from indexes.catalog.stores import Counts
+from indexes.catalog.stores import Chunks, Counts
 from indexes.catalog.tables import Revision, RevisionState
 from indexes.manifest import Chunking
 from ingestion import receipt as receipts
@@ -188,7 +188,7 @@ def chunk(row: tables.ChunkRow) -> DocumentChunk:
     )
 
 
-def index_version(row: tables.IndexVersion, counts: Counts, chunks: int) -> IndexVersion:
+def index_version(row: tables.IndexVersion, counts: Counts, chunks: Chunks) -> IndexVersion:
     """An index version with what it holds."""
     return IndexVersion(
         id=row.id,
@@ -196,7 +196,12 @@ def index_version(row: tables.IndexVersion, counts: Counts, chunks: int) -> Inde
         status=row.state.value,
         manifest=row.manifest,
         manifest_hash=row.manifest_hash,
-        counts=IndexVersionCounts(files=counts.completed, chunks=chunks, embedded=chunks),
+        counts=IndexVersionCounts(
+            files=counts.completed,
+            chunks=chunks.total,
+            embedded=chunks.total - chunks.reused,
+            reused=chunks.reused,
+        ),
         progress=BuildProgress(done=counts.completed, total=counts.completed + counts.in_progress),
         created_at=int(row.created_at),
         promoted_at=_seconds(row.promoted_at),

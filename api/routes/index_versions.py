@@ -24,7 +24,7 @@ async def list_index_versions(
         await stores.get(session, caller.project, vector_store_id)
         page = await versions.listing(session, vector_store_id, cursor)
         counts = (await stores.counts(session, [vector_store_id]))[vector_store_id]
-        chunks = await stores.chunk_count(session, vector_store_id)
+        chunks = await stores.chunks(session, vector_store_id)
     return Page.of([presenting.index_version(row, counts, chunks) for row in page.rows], has_more=page.has_more)
 
 
@@ -40,5 +40,5 @@ async def get_index_version(
         await stores.get(session, caller.project, vector_store_id)
         row = await versions.get(session, vector_store_id, version_id)
         counts = (await stores.counts(session, [vector_store_id]))[vector_store_id]
-        chunks = await stores.chunk_count(session, vector_store_id)
+        chunks = await stores.chunks(session, vector_store_id)
     return presenting.index_version(row, counts, chunks)

@@ -67,12 +67,21 @@ async def counts(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, C
     return await _counts(session, Revision.store_id, store_ids, superseded=False)
 
 
-async def chunk_count(session: AsyncSession, store_id: str) -> int:
-    """Chunks of the store's current revisions."""
-    total = select(func.sum(Revision.chunks_total)).where(
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """Chunks of current revisions; for `reused` of them no text was embedded."""
+
+    total: int
+    reused: int
+
+
+async def chunks(session: AsyncSession, store_id: str) -> Chunks:
+    """The chunks that searches of a store see."""
+    sums = select(func.sum(Revision.chunks_total), func.sum(Revision.chunks_reused)).where(
         Revision.store_id == store_id, Revision.state == RevisionState.CURRENT
     )
-    return int(await session.scalar(total) or 0)
+    total, reused = (await session.execute(sums)).one()
+    return Chunks(int(total or 0), int(reused or 0))
 
 
 async def batch_counts(session: AsyncSession, batch_ids: Sequence[str]) -> dict[str, Counts]:

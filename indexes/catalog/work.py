@@ -164,9 +164,7 @@ async def release(session: AsyncSession, lease: Lease) -> None:
     await session.execute(
         update(Revision)
         # Work that ended has no owner: a worker that hears of the end as a lost lease has nothing to give back.
-        .where(
-            Revision.id == lease.revision_id, Revision.fence == lease.fence, Revision.lease_owner == lease.owner
-        )
+        .where(Revision.id == lease.revision_id, Revision.fence == lease.fence, Revision.lease_owner == lease.owner)
         .values(lease_until=0.0, lease_owner=None, attempts=Revision.attempts - 1)
     )
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from indexes.errors import DocumentError
 from ingestion.parse.detect import ARCHIVES, Format, detect
 from ingestion.parse.limits import Limits
-from ingestion.parse.meter import Meter, UnfoldsTooFar
-from ingestion.parse.part import Part, Parts, numbered
+from ingestion.parse.meter import Meter, UnfoldsTooFar, damaged
+from ingestion.parse.part import Part, Parts, clean_name, numbered
 
 COPY_BYTES = 1 << 20
 MAX_WARNINGS = 20
@@ -50,15 +50,12 @@ def unpack(path: Path, filename: str, limits: Limits, into: Path) -> Unpacked:
     attachments. A part that cannot be taken out costs itself alone. A file whose format is not one of `CONTAINERS` has
     no parts. Names of files on disk are numbers: nothing in the container decides where anything is written.
 
-    Raises DocumentError when nothing can be taken out, or more than `limits` allow; OSError; MemoryError.
+    Raises DocumentError when nothing of a container can be taken out, or more than `limits` allow; OSError when a file
+    cannot be read or written; MemoryError.
     """
     unpacking = _Unpacking(limits, into)
-    try:
-        unpacking.enter(path, detect(path, filename, limits), filename, "", None)
-    except (DocumentError, MemoryError, OSError):
-        raise
-    except Exception as error:  # As in `parse`: broken mails raise anything at all.
-        raise DocumentError("This file is damaged: what is in it cannot be taken out. Make it again.") from error
+    if kind := _kind(path, filename, limits):
+        unpacking.enter(path, kind, filename, "", None)
     more = len(unpacking.warnings) - MAX_WARNINGS
     warnings = unpacking.warnings[:MAX_WARNINGS] + ([f"{more} more parts stayed inside."] if more > 0 else [])
     return Unpacked(tuple(unpacking.parts), tuple(warnings))
@@ -75,8 +72,6 @@ class _Unpacking:
 
     def enter(self, path: Path, kind: Format, filename: str, folder: str, around: Meter | None, depth: int = 1) -> None:
         """Take out what is in one container, whose parts get `folder` before their names."""
-        if kind not in _OPENERS:
-            return
         if depth > self.limits.max_depth:
             raise DocumentError(f"Archives lie more than {self.limits.max_depth} deep in each other.", code="too_large")
         meter = Meter(self.limits, path.stat().st_size, around)
@@ -85,16 +80,17 @@ class _Unpacking:
             with closing(_opener(kind)(path, filename, meter)) as parts:  # An error must not leave the file open.
                 for part in parts:
                     self._take(part, folder, meter, depth)
-        except UnfoldsTooFar:
+        except (UnfoldsTooFar, MemoryError, OSError):
             raise
-        except DocumentError as error:
+        except Exception as error:  # Broken mails raise anything at all.
+            known = error if isinstance(error, DocumentError) else damaged()
             if self._written == before:
-                raise
-            self.warnings.append(f"{folder or filename}: not all of it could be taken out. {error.message}")
+                raise known from error
+            self.warnings.append(f"{folder or filename}: not all of it could be taken out. {known.message}")
 
     def _take(self, part: Part, folder: str, meter: Meter, depth: int) -> None:
         """Write one part, and take out what is in it."""
-        name = self._unique(folder + part.name)
+        name = self._unique(clean_name(folder + part.name))
         try:
             taken = self._write(part, name)
         except UnfoldsTooFar:  # The container is at fault, not this part.
@@ -102,7 +98,7 @@ class _Unpacking:
         except DocumentError as error:
             self.warnings.append(f"{name}: {error.message}")
             return
-        kind = self._kind(taken)
+        kind = _kind(taken.path, part.name, self.limits)
         if kind not in ARCHIVES:
             self.parts.append(taken)
         if kind is None:
@@ -128,17 +124,20 @@ class _Unpacking:
         self._written += 1
         return UnpackedPart(name, path, digest.hexdigest(), size_bytes)
 
-    def _kind(self, part: UnpackedPart) -> Format | None:
-        """The format of a part that has parts itself."""
-        try:
-            kind = detect(part.path, part.name, self.limits)
-        except DocumentError:  # It will be said of that part when it is parsed.
-            return None
-        return kind if kind in _OPENERS else None
-
     def _unique(self, name: str) -> str:
         number = self._names[name] = self._names.get(name, 0) + 1
         return name if number == 1 else self._unique(numbered(name, number))
+
+
+def _kind(path: Path, name: str, limits: Limits) -> Format | None:
+    """The format of a file that can have parts; None for every other. What is wrong with those is said by `parse`."""
+    try:
+        kind = detect(path, name, limits)
+    except (MemoryError, OSError):
+        raise
+    except Exception:  # noqa: BLE001 - broken containers raise anything at all
+        return None
+    return kind if kind in _OPENERS else None
 
 
 def _opener(kind: Format) -> _Opener:
