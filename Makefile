@@ -42,7 +42,7 @@ demo: install ## Ingest DOCS=path into a throw-away service and ask it three que
 	$(BIN)/citewell demo $(DOCS) $(QUESTIONS)
 
 test: install ## The whole test suite.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install ## Style, types, and the direction of imports.
 	$(BIN)/ruff check

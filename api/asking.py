@@ -70,12 +70,6 @@ def begin(state: State, where: Target, question: Question, record: Record) -> As
     return _ask(state, where, question, record)
 
 
-async def primed(events: AskEvents) -> AskEvents:
-    """Run to the end of the search, so that what goes wrong until then is an HTTP error and not a broken stream."""
-    first = await anext(events)
-    return _resumed(first, events)
-
-
 async def keep_trace(state: State, where: Target, question: Question, record: Record) -> None:
     """Store what made the answer."""
     async with state.database.write() as session:
@@ -99,13 +93,6 @@ async def _ask(state: State, where: Target, question: Question, record: Record) 
                     record.answer_ms = (time.perf_counter() - searched) * 1e3
                     await keep_trace(state, where, question, record)
                 yield event
-
-
-async def _resumed(first: AskEvent, events: AskEvents) -> AsyncGenerator[AskEvent, None]:
-    async with aclosing(events):
-        yield first
-        async for event in events:
-            yield event
 
 
 def _query(state: State, tool: FileSearchTool | None, question: Question) -> Query:

@@ -21,14 +21,18 @@ def serve(settings: Settings) -> None:
     """Serve HTTP until SIGTERM or SIGINT; requests in flight get `server.drain_s` to end."""
     configure_logs()
     exit_once_drained()
-    uvicorn.run(
-        create_app(settings),
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
         host=settings.server.host,
         port=settings.server.port,
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=math.ceil(settings.server.drain_s),
     )
+    server = uvicorn.Server(config)
+    app.state.stopping = lambda: server.should_exit  # streams without an end of their own ask it
+    server.run()
 
 
 def work(settings: Settings) -> None:

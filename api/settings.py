@@ -47,6 +47,9 @@ class ServerSettings(Section):
     max_concurrent_requests: int = Field(
         64, ge=1, le=10_000, description="Searches and answers at once; more are refused with 429."
     )
+    max_event_streams: int = Field(
+        128, ge=1, le=10_000, description="Clients that follow the ingestion of a store at once."
+    )
     drain_s: int = Field(8, ge=0, le=300, description="How long requests may go on after a stop was asked for.")
 
 

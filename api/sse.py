@@ -9,13 +9,14 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
 from api.chat_draft import ChatDraft
 from api.errors import detail_of
+from api.limits import Capacity
 from api.response_draft import AskEvent, AskEvents, ResponseDraft, Searched
 from api.wire.chat import ChatCompletionChunk, ChatDelta
 from api.wire.citations import FileCitation
@@ -36,6 +37,7 @@ from generation.model import Answer, Answered, Citation, CitationAdded, TextDelt
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 DONE = b"data: [DONE]\n\n"
 
 # What a route that can stream answers too, for OpenAPI.
@@ -78,6 +80,25 @@ async def chat_chunks(draft: ChatDraft, events: AskEvents, *, usage: bool) -> As
         logger.exception("chat completion %s failed while it was streamed", draft.id)
         yield f"data: {ErrorReply(error=detail_of(error)).model_dump_json()}\n\n".encode()
     yield DONE
+
+
+async def primed(stream: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """Run to the first item, so that what goes wrong until then is an HTTP error and not a broken stream."""
+    return _resumed(await anext(stream), stream)
+
+
+async def bounded(capacity: Capacity, stream: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """The stream, holding one place of `capacity` until it ends. The first item raises Overloaded if none is free."""
+    async with capacity, aclosing(stream):
+        async for item in stream:
+            yield item
+
+
+async def _resumed(first: T, stream: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    async with aclosing(stream):
+        yield first
+        async for item in stream:
+            yield item
 
 
 async def gather(events: AskEvents) -> tuple[Searched, Answer]:

@@ -67,6 +67,7 @@ class State:
     searcher: Searcher
     answering: Answering
     capacity: Capacity
+    listeners: Capacity
     incoming: Path
 
     async def health(self) -> dict[str, str]:
@@ -122,6 +123,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
                 searcher=Searcher(storage.database, storage.engine, storage.models, settings.search),
                 answering=answering,
                 capacity=Capacity(settings.server.max_concurrent_requests),
+                listeners=Capacity(settings.server.max_event_streams),
                 incoming=incoming,
             )
         finally:

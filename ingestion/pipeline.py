@@ -37,6 +37,7 @@ from ingestion.settings import WorkerSettings
 from ingestion.vectors import VectorMaker
 
 log = logging.getLogger(__name__)
+_MOST_DOUBLINGS = 5
 OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -87,6 +88,7 @@ class Pipeline:
         try:
             async with kept_alive(self.database, lease, self.settings.lease_s):
                 await self._advance(revision, lease)
+            await self._clear_superseded(revision)
         except LeaseLost:
             log.info("the work on %s was taken over, cancelled or deleted", revision.id)
             await self._release(lease)
@@ -97,7 +99,7 @@ class Pipeline:
             await self._give_up(revision, lease, error)
         except Exception as error:
             log.exception("the work on %s failed", revision.id)
-            await self._give_up(revision, lease, Unavailable(f"Citewell failed here: {error!r}."))
+            await self._give_up(revision, lease, CitewellError(f"Citewell failed here: {error!r}."))
 
     async def _advance(self, revision: Revision, lease: Lease) -> None:
         async with self.database.read() as session:
@@ -112,7 +114,6 @@ class Pipeline:
             await work.advance(session, lease, Stage.INDEXED, chunks_done=len(chunks))
         await self._verified(job, chunks)
         await self._completed(job)
-        await self._clear_superseded(revision)
 
     async def _parsed(self, job: Job) -> CanonicalText:
         revision = job.revision
@@ -234,14 +235,18 @@ class Pipeline:
 
     async def _give_up(self, revision: Revision, lease: Lease, error: CitewellError) -> None:
         """Park what cannot succeed, and put the rest back in line with growing delays."""
-        final = isinstance(error, DocumentError) or revision.attempts >= self.settings.max_attempts
+        final = isinstance(error, DocumentError) or revision.attempts >= self._most_attempts(error)
         with contextlib.suppress(LeaseLost):
             async with self.database.write() as session:
                 if final:
                     await work.fail(session, lease, error.code, error.message)
                 else:
-                    delay_s = self.settings.retry_delay_s * 2 ** (revision.attempts - 1)
+                    delay_s = self.settings.retry_delay_s * 2 ** min(revision.attempts - 1, _MOST_DOUBLINGS)
                     await work.postpone(session, lease, error.code, error.message, delay_s)
+
+    def _most_attempts(self, error: CitewellError) -> int:
+        """An outage is not the document's fault, and ends; what fails here for no known reason may fail for ever."""
+        return self.settings.outage_attempts if isinstance(error, Unavailable) else self.settings.max_attempts
 
 
 @asynccontextmanager

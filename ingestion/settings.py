@@ -23,7 +23,12 @@ class WorkerSettings(Section):
     parsers: int = Field(2, ge=1, le=64, description="Parser child processes. More than cores is no faster.")
     lease_s: float = Field(30, ge=2, le=3600, description="How long after a worker's death its work is taken over.")
     max_attempts: int = Field(5, ge=1, le=100, description="Attempts before a document is parked as failed.")
-    retry_delay_s: float = Field(2, ge=0, le=3600, description="Wait before the second attempt; doubles with each.")
+    outage_attempts: int = Field(
+        60, ge=1, le=10_000, description="Attempts while a part that the work needs does not answer: about an hour."
+    )
+    retry_delay_s: float = Field(
+        2, ge=0, le=3600, description="Wait before the second attempt; doubles with each of the next five."
+    )
     reconcile_s: float = Field(2, gt=0, le=3600, description="How often work whose wake-up was lost is looked for.")
     parse_s: float = Field(120, gt=0, le=3600, description="How long reading one document may take.")
     parse_memory_mb: int = Field(2048, ge=512, description="Address space of a parser child, libraries included.")

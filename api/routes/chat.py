@@ -8,7 +8,7 @@ from api import asking
 from api.asking import Record
 from api.chat_draft import ChatDraft
 from api.deps import Reader, StateDep
-from api.sse import STREAMED, EventStream, chat_chunks, gather
+from api.sse import STREAMED, EventStream, chat_chunks, gather, primed
 from api.wire.chat import ChatCompletion, ChatCreate
 from indexes.ids import Kind, new_id
 
@@ -28,6 +28,6 @@ async def create_chat_completion(state: StateDep, caller: Reader, request: ChatC
     )
     events = asking.begin(state, where, question, record)
     if request.stream:
-        return EventStream(chat_chunks(draft, await asking.primed(events), usage=request.includes_usage))
+        return EventStream(chat_chunks(draft, await primed(events), usage=request.includes_usage))
     _, answer = await gather(events)
     return draft.whole(answer)

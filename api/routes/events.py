@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header
 
 from api.deps import Reader, StateDep, StoppingDep, StoreId
 from api.ingestion_events import Watch, follow
-from api.sse import EventStream
+from api.sse import EventStream, bounded, primed
 from indexes.catalog import stores
 from indexes.errors import InvalidRequest
 
@@ -48,7 +48,8 @@ async def follow_vector_store(
     resumed = last_event_id is not None
     since = _moment(last_event_id) if last_event_id is not None else time.time()
     watch = Watch(state.database, caller.project, vector_store_id, since)
-    return EventStream(follow(watch, resumed=resumed, stopping=stopping))
+    events = follow(watch, resumed=resumed, stopping=stopping)
+    return EventStream(await primed(bounded(state.listeners, events)))
 
 
 def _moment(event_id: str) -> float:

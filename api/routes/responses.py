@@ -12,7 +12,7 @@ from api import asking
 from api.asking import Record
 from api.deps import IdempotencyDep, Reader, StateDep
 from api.response_draft import AskEvents, ResponseDraft
-from api.sse import STREAMED, EventStream, encode_event, gather, response_events
+from api.sse import STREAMED, EventStream, encode_event, gather, primed, response_events
 from api.state import State
 from api.wire.pages import Page
 from api.wire.response_events import ResponseEvent
@@ -52,7 +52,7 @@ async def create_response(
     )
     events = asking.begin(state, where, question, record)
     if request.stream:
-        return EventStream(_stream(state, draft, await asking.primed(events), record))
+        return EventStream(_stream(state, draft, await primed(events), record))
     searched, answer = await gather(events)
     response = draft.finished(searched, answer, completed_at=int(time.time()))
     await _keep(state, response, request, record, again)

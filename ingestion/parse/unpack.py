@@ -77,16 +77,15 @@ class _Unpacking:
         meter = Meter(self.limits, path.stat().st_size, around)
         before = self._written
         try:
-            with closing(_opener(kind)(path, filename, meter)) as parts:  # An error must not leave the file open.
+            with closing(_parts(kind, path, filename, meter)) as parts:  # An error must not leave the file open.
                 for part in parts:
                     self._take(part, folder, meter, depth)
-        except (UnfoldsTooFar, MemoryError, OSError):
+        except UnfoldsTooFar:
             raise
-        except Exception as error:  # Broken mails raise anything at all.
-            known = error if isinstance(error, DocumentError) else damaged()
+        except DocumentError as error:
             if self._written == before:
-                raise known from error
-            self.warnings.append(f"{folder or filename}: not all of it could be taken out. {known.message}")
+                raise
+            self.warnings.append(f"{folder or filename}: not all of it could be taken out. {error.message}")
 
     def _take(self, part: Part, folder: str, meter: Meter, depth: int) -> None:
         """Write one part, and take out what is in it."""
@@ -140,7 +139,12 @@ def _kind(path: Path, name: str, limits: Limits) -> Format | None:
     return kind if kind in _OPENERS else None
 
 
-def _opener(kind: Format) -> _Opener:
+def _parts(kind: Format, path: Path, filename: str, meter: Meter) -> Parts:
     module, _, function = _OPENERS[kind].partition(":")
     opener: _Opener = getattr(import_module(f"ingestion.parse.{module}"), function)
-    return opener
+    try:
+        yield from opener(path, filename, meter)
+    except (DocumentError, MemoryError, OSError):
+        raise
+    except Exception as error:  # Broken mails raise anything at all.
+        raise damaged() from error

@@ -26,6 +26,6 @@ def test_the_installed_wheel_makes_a_catalog_and_answers_for_itself(tmp_path: Pa
     # Migrations, prompts and fitted numbers are data files: each is read here.
     key = run(sys.executable, "-m", "api.cli.main", "keys", "create", "wheel", cwd=tmp_path, **inside)
     assert key.startswith("cw-")
-    reads = "from generation.abstain import Calibration; from generation.prompt import seed; Calibration.shipped(); seed()"
+    reads = "from generation import abstain, prompt; abstain.Calibration.shipped(); prompt.seed()"
     run(sys.executable, "-c", reads, cwd=tmp_path, **inside)
     assert "serve" in run(sys.executable, "-m", "api.cli.main", "--help", cwd=tmp_path, **inside)
