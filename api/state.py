@@ -30,6 +30,7 @@ from ingestion.intake import Intake
 from ingestion.parse.limits import MEBIBYTE, Limits
 from ingestion.pipeline import Pipeline
 from ingestion.queue import Queue, redis_settings
+from ingestion.recognition import Tesseract
 from ingestion.reconcile import Reconciler
 from ingestion.valkey import Valkey
 from ingestion.vectors import VectorMaker
@@ -141,7 +142,8 @@ async def working(storage: Storage) -> AsyncIterator[None]:
         max_seconds=settings.parse_s,
         max_memory_bytes=settings.parse_memory_mb * MEBIBYTE,
     )
-    children = Children(settings.parsers, limits)
+    recogniser = Tesseract.installed(settings.ocr_languages, settings.parsers) if settings.ocr == "auto" else None
+    children = Children(settings.parsers, limits, recogniser)
     await children.start()
     pipeline = Pipeline(
         database=storage.database,

@@ -18,7 +18,7 @@ import orjson
 from indexes.errors import CitewellError, DocumentError, Unavailable
 from indexes.manifest import Chunking
 from indexes.model import CanonicalText, Span
-from ingestion.parse import artefact, frames
+from ingestion.parse import PARSER_VERSION, artefact, frames
 from ingestion.parse.limits import Limits
 from ingestion.parse.unpack import Unpacked, UnpackedPart
 from ingestion.recognition import Tesseract
@@ -99,6 +99,12 @@ class Children:
         self._places: asyncio.Queue[_Child | None] = asyncio.Queue()
         for _ in range(workers):
             self._places.put_nowait(None)
+
+    @property
+    def version(self) -> str:
+        """What decides the text that bytes become. Texts with and without recognition are not each other's."""
+        read = "" if self._recogniser is None else f"+ocr-{self._recogniser.languages}"
+        return PARSER_VERSION + read
 
     async def start(self) -> None:
         """Start all children, so that the first documents do not wait for them."""

@@ -31,7 +31,6 @@ from indexes.model import Attributes, CanonicalText, Chunk, Point, Span
 from ingestion.chunk import fit
 from ingestion.erase import Eraser, file_key, text_key
 from ingestion.leases import kept_alive
-from ingestion.parse import PARSER_VERSION
 from ingestion.parse.artefact import dumps, loads
 from ingestion.settings import WorkerSettings
 from ingestion.vectors import VectorMaker
@@ -43,6 +42,10 @@ OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
 class Parser(Protocol):
     """Parses and chunks outside this process, within limits."""
+
+    @property
+    def version(self) -> str:
+        """Equal versions make equal texts of equal bytes."""
 
     async def parse(self, path: Path, filename: str) -> CanonicalText:
         """The canonical text. Raises DocumentError."""
@@ -127,7 +130,7 @@ class Pipeline:
                 session,
                 job.lease,
                 Stage.PARSED,
-                parser=PARSER_VERSION,
+                parser=self.parser.version,
                 text_blob=text_key(revision.id),
                 title=text.title,
                 warnings=list(text.warnings),
@@ -137,7 +140,7 @@ class Pipeline:
 
     async def _parsed_before(self, revision: Revision) -> CanonicalText | None:
         async with self.database.read() as session:
-            twin = await reuse.parsed(session, revision, PARSER_VERSION)
+            twin = await reuse.parsed(session, revision, self.parser.version)
         if twin is None or twin.text_blob is None:
             return None
         try:

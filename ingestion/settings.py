@@ -33,6 +33,14 @@ class WorkerSettings(Section):
     parse_s: float = Field(120, gt=0, le=3600, description="How long reading one document may take.")
     parse_memory_mb: int = Field(2048, ge=512, description="Address space of a parser child, libraries included.")
     parse_pages: int = Field(5000, ge=1, description="The most pages of one document.")
+    ocr: Literal["auto", "off"] = Field(
+        "auto", description="`auto` reads pictures of text where Tesseract is on the PATH of the worker."
+    )
+    ocr_languages: str = Field(
+        "eng",
+        pattern=r"^\w[\w/+]*$",
+        description="Tesseract's models, joined by `+`, as `tesseract --list-langs` names them.",
+    )
     chunker: Literal["sentence-1", "llama-index-sentence-1"] = Field(
         "sentence-1", description="How new stores cut text: by our own chunker, or by llama-index's sentence splitter."
     )

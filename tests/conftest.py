@@ -206,12 +206,13 @@ class Ingest:
         manifest = await default_manifest(self._storage.models)
         return await self._storage.intake.create_store(project, NewStore("s", None, {}, None, manifest), [], None)
 
-    async def attach(self, store: Store, name: str, text: str, project: str = "p") -> File:
-        """Upload a text and attach it under its name."""
+    async def attach(self, store: Store, name: str, content: str | bytes, project: str = "p") -> File:
+        """Upload a text or bytes and attach them under their name."""
+        data = content.encode() if isinstance(content, str) else content
         path = self._folder / f"{time.monotonic_ns()}"
-        path.write_text(text)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        file = await self._storage.intake.upload(project, Upload(path, digest, len(text), name, "user_data"), None)
+        path.write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        file = await self._storage.intake.upload(project, Upload(path, digest, len(data), name, "user_data"), None)
         await self._storage.intake.attach(project, store.id, Wanted(file.id, None, {}, None), None)
         return file
 
