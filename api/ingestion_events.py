@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from api import presenting
 from api.wire.vector_store_files import VectorStoreFileDeleted
 from api.wire.vector_stores import VectorStore, VectorStoreDeleted
-from indexes.catalog import progress, stores
+from indexes.catalog import parts, progress, stores
 from indexes.catalog.database import Database
 from indexes.catalog.tables import Revision, RevisionState
 from indexes.errors import NotFound
@@ -54,10 +54,11 @@ class Watch:
                 rows = await progress.changed(session, self.store_id, place, _PAGE)
                 fresh = [row for row in rows if self._seen.get(row.id) != row.updated_at]
                 etas = await estimate.of_files(session, self.store_id, fresh)
+                parents = await parts.parents(session, fresh)
             for row in fresh:
                 self._seen[row.id] = row.updated_at
                 if row.state != RevisionState.SUPERSEDED:  # the newer file of its key says so by completing
-                    yield _changed(row, etas.get(row.seq))
+                    yield _changed(row, etas.get(row.seq), parents.get(row.parent_id))
             more = len(rows) == _PAGE
             if rows:
                 place = (rows[-1].updated_at, rows[-1].seq)
@@ -93,10 +94,10 @@ async def follow(watch: Watch, *, resumed: bool, stopping: Callable[[], bool]) -
         await asyncio.sleep(POLL_S)
 
 
-def _changed(row: Revision, eta_s: float | None) -> bytes:
+def _changed(row: Revision, eta_s: float | None, parent: Revision | None) -> bytes:
     if row.state == RevisionState.DELETED:
         return _encoded("vector_store.file.deleted", VectorStoreFileDeleted(id=row.file_id), row.updated_at)
-    return _encoded("vector_store.file", presenting.store_file(row, eta_s), row.updated_at)
+    return _encoded("vector_store.file", presenting.store_file(row, eta_s, parent), row.updated_at)
 
 
 def _encoded(name: str, data: BaseModel, at: float) -> bytes:

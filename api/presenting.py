@@ -82,8 +82,8 @@ def file_counts(counts: Counts) -> FileCounts:
     )
 
 
-def store_file(row: Revision, eta_s: float | None = None) -> VectorStoreFile:
-    """A file in a store."""
+def store_file(row: Revision, eta_s: float | None = None, parent: Revision | None = None) -> VectorStoreFile:
+    """A file in a store; `parent` is what it was taken out of."""
     problem = _problem(row) if row.state == RevisionState.FAILED else None
     return VectorStoreFile(
         id=row.file_id,
@@ -95,6 +95,8 @@ def store_file(row: Revision, eta_s: float | None = None) -> VectorStoreFile:
         attributes=row.attributes,
         chunking_strategy=from_chunking(_chunking(row)),
         key=row.key,
+        parent_key=parent and parent.key,
+        parent_file_id=parent and parent.file_id,
         stage=row.stage.value,
         chunks_done=row.chunks_done,
         chunks_total=row.chunks_total or None,
@@ -128,13 +130,17 @@ def batch(row: tables.Batch, counts: Counts, eta_s: float | None = None) -> File
     )
 
 
-def document(row: Revision, of_key: Sequence[Revision], eta_s: float | None = None) -> Document:
-    """The newest revision of a key, with those it superseded, newest first."""
+def document(
+    row: Revision, of_key: Sequence[Revision], eta_s: float | None = None, parent: Revision | None = None
+) -> Document:
+    """The newest revision of a key, with those it superseded, newest first; `parent` is what it was taken out of."""
     current = next((other for other in of_key if other.state == RevisionState.CURRENT), None)
     return Document(
         id=row.key,
         vector_store_id=row.store_id,
         key=row.key,
+        parent_key=parent and parent.key,
+        parent_file_id=parent and parent.file_id,
         file_id=row.file_id,
         current_file_id=current and current.file_id,
         sha256=row.sha256,

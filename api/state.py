@@ -28,6 +28,7 @@ from ingestion.defaults import default_manifest
 from ingestion.erase import Eraser
 from ingestion.intake import Intake
 from ingestion.parse.limits import MEBIBYTE, Limits
+from ingestion.parts import PartFinder
 from ingestion.pipeline import Pipeline
 from ingestion.queue import Queue, redis_settings
 from ingestion.recognition import Tesseract
@@ -152,6 +153,8 @@ async def working(storage: Storage) -> AsyncIterator[None]:
         models=storage.models,
         parser=children,
         vectors=VectorMaker(storage.database, storage.engine, storage.models),
+        parts=PartFinder(storage.database, storage.blobs, children),
+        queue=storage.queue,
         eraser=storage.eraser,
         settings=settings,
     )

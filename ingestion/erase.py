@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from indexes.blobs import Blobs, blob_key
 from indexes.catalog import erasing, files, responses, stores, versions
 from indexes.catalog.database import Database
+from indexes.catalog.deleting import Doomed
 from indexes.catalog.erasing import Rows
 from indexes.catalog.responses import Made
 from indexes.catalog.tables import File, Revision, RevisionState, Store
@@ -55,7 +56,7 @@ class Eraser:
         redacted = Gone()
         if revision.state == RevisionState.DELETED:
             redacted = await self._redacted(responses.of_revision(revision.id))
-        look = partial(self._look, partial(erasing.rows_of_revision, revision_id=revision.id), [revision.id])
+        look = self._look_at([revision.id])
         before = await look()
         async with self._database.read() as session:
             held_in = await versions.undeleted(session, revision.store_id)
@@ -71,19 +72,36 @@ class Eraser:
         points = await asyncio.to_thread(self._points, held_in, [revision.id])
         return _receipt(before, await look(), redacted, points)
 
-    async def file(self, file: File) -> Receipt:
-        """Erase the bytes of a file whose revisions are gone, and its row."""
-        key = file_key(file.id)
-        before = await asyncio.to_thread(self._is_there, key)
-        await asyncio.to_thread(self._blobs.delete, key)
-        async with self._database.write() as session:
-            await files.remove(session, file.id)
-        return Receipt(files=Gone(before, await asyncio.to_thread(self._is_there, key)))
+    async def doomed(self, doomed: Doomed) -> Receipt:
+        """Erase revisions, then files, and count all of them, also what the reconciler was quicker to erase."""
+        look = self._look_at([revision.id for revision in doomed.revisions])
+        before = await look()
+        each = sum([await self.revision(revision) for revision in doomed.revisions], start=Receipt())
+        after = await look()
+        return Receipt(
+            revisions=Gone(len(doomed.revisions), after.rows.revisions),
+            chunks=Gone(before.rows.chunks, after.rows.chunks),
+            texts=Gone(before.texts, after.texts),
+            files=await self._files(doomed.files),
+            responses=each.responses,
+            points=each.points,
+        )
 
-    async def store(self, store: Store, doomed: Sequence[Revision]) -> Receipt:
-        """Erase a store with its index versions and the texts of its revisions, unless a worker still holds one."""
+    async def _files(self, hidden: Sequence[File]) -> Gone:
+        """Erase the bytes and rows of files that were hidden before."""
+        keys = [file_key(file.id) for file in hidden]
+        await asyncio.to_thread(_each, self._blobs.delete, keys)
+        async with self._database.write() as session:
+            await files.remove(session, [file.id for file in hidden])
+        return Gone(len(hidden), sum(await asyncio.to_thread(_each, self._is_there, keys)))
+
+    async def store(self, store: Store, doomed: Doomed) -> Receipt:
+        """Erase a store with its index versions and the texts of its revisions, unless a worker still holds one.
+
+        Files of parts are erased in any case.
+        """
         redacted = await self._redacted(responses.of_store(store.id))
-        doomed_ids = [revision.id for revision in doomed]
+        doomed_ids = [revision.id for revision in doomed.revisions]
         look = partial(self._look, partial(erasing.rows_of_store, store_id=store.id), doomed_ids)
         before = await look()
         async with self._database.read() as session:
@@ -95,13 +113,17 @@ class Eraser:
             async with self._database.write() as session:
                 await stores.remove(session, store.id)
         points = await asyncio.to_thread(self._points, held_in, doomed_ids)
-        return _receipt(before, await look(), redacted, points)
+        erased = _receipt(before, await look(), redacted, points)
+        return erased + Receipt(files=await self._files(doomed.files))
 
     async def _redacted(self, made: Made) -> Gone:
         async with self._database.write() as session:
             found = await responses.redact(session, made)
         async with self._database.read() as session:
             return Gone(found, await responses.unredacted(session, made))
+
+    def _look_at(self, revision_ids: Sequence[str]) -> Callable[[], Awaitable[_Found]]:
+        return partial(self._look, partial(erasing.rows_of_revisions, revision_ids=revision_ids), revision_ids)
 
     async def _look(self, rows: Callable[[AsyncSession], Awaitable[Rows]], revision_ids: Sequence[str]) -> _Found:
         async with self._database.read() as session:

@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from indexes.blobs import Blobs
-from indexes.catalog import files, idempotency, revisions, stores, versions, work
+from indexes.catalog import deleting, files, idempotency, revisions, stores, versions, work
 from indexes.catalog.database import Database
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.revisions import Attachment
@@ -153,30 +153,30 @@ class Intake:
         return batch
 
     async def set_attributes(self, project: str, store_id: str, file_id: str, attributes: Attributes) -> Revision:
-        """Replace the attributes of a document, in the catalog and in every index version."""
+        """Replace the attributes of a document and of its parts, in the catalog and in every index version."""
         async with self._database.write() as session:
             await stores.get(session, project, store_id)
             revision = await revisions.get(session, store_id, file_id)
-            revisions.change_attributes(revision, attributes)
-        await self._follow_up([revision])
+            changed = await revisions.set_attributes(session, revision, attributes)
+        await self._follow_up(changed)
         return revision
 
     async def detach(self, project: str, store_id: str, file_id: str) -> Receipt:
-        """Take a file out of a store. When this returns no answer holds it any more (I4)."""
+        """Take a file out of a store, with its parts. When this returns no answer holds it any more (I4)."""
         async with self._database.write() as session:
             await stores.get(session, project, store_id)
             await revisions.get(session, store_id, file_id)
-            deleted = await revisions.mark_deleted(session, store_id, file_id)
-        return await self._erased(deleted)
+            doomed = await deleting.of_file(session, store_id, file_id)
+        return await self._eraser.doomed(doomed)
 
     async def delete_document(self, project: str, store_id: str, key: str) -> Receipt:
-        """Take whatever has this key, or had it, out of a store (I4). Raises NotFound."""
+        """Take whatever has this key, or had it, out of a store, with its parts (I4). Raises NotFound."""
         async with self._database.write() as session:
             await stores.get(session, project, store_id)
-            deleted = await revisions.mark_key_deleted(session, store_id, key)
-        if not deleted:
+            doomed = await deleting.of_key(session, store_id, key)
+        if not doomed.revisions:
             raise NotFound(f"There is no document under the key '{key}' in this store.", param="key")
-        return await self._erased(deleted)
+        return await self._eraser.doomed(doomed)
 
     async def retry(self, project: str, store_id: str, file_id: str) -> Revision:
         """Put failed or cancelled work back in line. Raises Conflict where it is neither."""
@@ -211,20 +211,20 @@ class Intake:
         return batch
 
     async def delete_file(self, file: File) -> Receipt:
-        """Delete a file's bytes and everything made from them, in every store."""
+        """Delete a file's bytes and everything made from them, in every store, with what was in it."""
         async with self._database.write() as session:
             await files.mark_deleting(session, file.id)
-            deleted = await revisions.mark_deleted(session, None, file.id)
-        return await self._erased(deleted) + await self._eraser.file(file)
+            doomed = await deleting.of_file(session, None, file.id)
+        return await self._eraser.doomed(replace(doomed, files=[*doomed.files, file]))
 
     async def delete_store(self, store: Store) -> Receipt:
-        """Delete a store with its documents, versions and history; the files stay.
+        """Delete a store with its documents, versions and history; the files stay that were uploaded.
 
         Where a worker still writes, the reconciler comes back when its lease has ended.
         """
         async with self._database.write() as session:
             await stores.mark_deleting(session, store.id)
-            doomed = await revisions.of_store(session, store.id)
+            doomed = await deleting.of_store(session, store.id)
         return await self._eraser.store(store, doomed)
 
     async def sync_attributes(self, revision: Revision) -> None:
@@ -240,9 +240,6 @@ class Intake:
             await asyncio.to_thread(index.set_attributes, revision.id, attributes)
         async with self._database.write() as session:
             await work.attributes_synced(session, revision.id, attributes)
-
-    async def _erased(self, deleted: Sequence[Revision]) -> Receipt:
-        return sum([await self._eraser.revision(revision) for revision in deleted], start=Receipt())
 
     async def _follow_up(self, attached: Sequence[Revision]) -> None:
         """After the commit: start the new work, and tell indexes of attributes that changed on finished documents."""

@@ -9,16 +9,17 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from indexes import ids
-from indexes.blobs import Blobs, local_path
-from indexes.catalog import reuse, revisions, versions, work
+from indexes.blobs import Blobs
+from indexes.catalog import parts, reuse, revisions, versions, work
 from indexes.catalog.database import Database
+from indexes.catalog.deleting import Doomed
+from indexes.catalog.parts import Attached
 from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
 from indexes.catalog.versions import Version
 from indexes.catalog.work import Lease
@@ -31,7 +32,10 @@ from indexes.model import Attributes, CanonicalText, Chunk, Point, Span
 from ingestion.chunk import fit
 from ingestion.erase import Eraser, file_key, text_key
 from ingestion.leases import kept_alive
+from ingestion.local_file import local_file
 from ingestion.parse.artefact import dumps, loads
+from ingestion.parts import Found, PartFinder
+from ingestion.queue import Queue
 from ingestion.settings import WorkerSettings
 from ingestion.vectors import VectorMaker
 
@@ -73,6 +77,8 @@ class Pipeline:
     models: Models
     parser: Parser
     vectors: VectorMaker
+    parts: PartFinder
+    queue: Queue
     eraser: Eraser
     settings: WorkerSettings
 
@@ -90,8 +96,8 @@ class Pipeline:
         lease = Lease(revision.id, OWNER, revision.fence)
         try:
             async with kept_alive(self.database, lease, self.settings.lease_s):
-                await self._advance(revision, lease)
-            await self._clear_superseded(revision)
+                gone = await self._advance(revision, lease)
+            await self._clear_superseded(revision, gone)
         except LeaseLost:
             log.info("the work on %s was taken over, cancelled or deleted", revision.id)
             await self._release(lease)
@@ -104,7 +110,8 @@ class Pipeline:
             log.exception("the work on %s failed", revision.id)
             await self._give_up(revision, lease, CitewellError(f"Citewell failed here: {error!r}."))
 
-    async def _advance(self, revision: Revision, lease: Lease) -> None:
+    async def _advance(self, revision: Revision, lease: Lease) -> Doomed:
+        """Do what is left to do; what readers see no more because of it is for the caller to erase."""
         async with self.database.read() as session:
             job = Job(revision, lease, await versions.kept(session, revision.store_id))
         text = await self._parsed(job)
@@ -116,7 +123,10 @@ class Pipeline:
         async with self.database.write() as session:
             await work.advance(session, lease, Stage.INDEXED, chunks_done=len(chunks))
         await self._verified(job, chunks)
-        await self._completed(job)
+        async with self.parts.found(revision, text) as found:
+            attached = await self._completed(job, [*text.warnings, *found.warnings], found)
+        self.queue.wake(attached.due)
+        return attached.gone
 
     async def _parsed(self, job: Job) -> CanonicalText:
         revision = job.revision
@@ -149,7 +159,7 @@ class Pipeline:
             return None  # it is being deleted at this moment
 
     async def _parsed_now(self, revision: Revision) -> CanonicalText:
-        async with _local_file(self.blobs, file_key(revision.file_id)) as path:
+        async with local_file(self.blobs, file_key(revision.file_id)) as path:
             text = await self.parser.parse(path, revision.filename)
         if not text.text.strip():
             raise DocumentError("This file holds no text. Upload one that does.", code="empty_file")
@@ -208,26 +218,32 @@ class Pipeline:
                     "They are stored again."
                 )
 
-    async def _completed(self, job: Job) -> None:
-        """Give the points the newest attributes and, once nobody changed them meanwhile, let readers see them."""
+    async def _completed(self, job: Job, warnings: Sequence[str], found: Found) -> Attached:
+        """Give the points the newest attributes and, once nobody changed them meanwhile, let readers see them.
+
+        In the same transaction the parts are attached: whoever sees the parent completed sees them in progress.
+        """
         while True:
             async with self.database.write() as session:
                 attributes = await work.unsynced_attributes(session, job.lease)
                 if attributes is None:
-                    await work.complete(session, job.lease)
-                    return
+                    mine = await work.complete(session, job.lease)
+                    mine.warnings = list(warnings)
+                    is_parent = mine.state == RevisionState.CURRENT and mine.parent_id is None
+                    return await parts.attach(session, mine, found.parts) if is_parent else Attached()
             for version in job.held_in:
                 index = await self._opened(version)
                 await asyncio.to_thread(index.set_attributes, job.revision.id, attributes)
             async with self.database.write() as session:
                 await work.attributes_synced(session, job.revision.id, attributes)
 
-    async def _clear_superseded(self, revision: Revision) -> None:
+    async def _clear_superseded(self, revision: Revision, gone: Doomed) -> None:
         async with self.database.read() as session:
             same_key = await revisions.of_keys(session, revision.store_id, [revision.key])
         for other in same_key:
             if other.state == RevisionState.SUPERSEDED and other.has_points:
                 await self.eraser.revision(other)
+        await self.eraser.doomed(gone)
 
     async def _opened(self, version: Version) -> Index:
         return await asyncio.to_thread(self.engine.open, version.id, version.manifest)
@@ -250,12 +266,6 @@ class Pipeline:
     def _most_attempts(self, error: CitewellError) -> int:
         """An outage is not the document's fault, and ends; what fails here for no known reason may fail for ever."""
         return self.settings.outage_attempts if isinstance(error, Unavailable) else self.settings.max_attempts
-
-
-@asynccontextmanager
-async def _local_file(blobs: Blobs, key: str) -> AsyncIterator[Path]:
-    with contextlib.ExitStack() as stack:
-        yield await asyncio.to_thread(stack.enter_context, local_path(blobs, key))
 
 
 def _chunking(revision: Revision, manifest: Manifest) -> Chunking:

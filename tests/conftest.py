@@ -206,14 +206,16 @@ class Ingest:
         manifest = await default_manifest(self._storage.models)
         return await self._storage.intake.create_store(project, NewStore("s", None, {}, None, manifest), [], None)
 
-    async def attach(self, store: Store, name: str, content: str | bytes, project: str = "p") -> File:
-        """Upload a text or bytes and attach them under their name."""
+    async def attach(
+        self, store: Store, name: str, content: str | bytes, project: str = "p", key: str | None = None
+    ) -> File:
+        """Upload a text or bytes and attach them, under their name or `key`."""
         data = content.encode() if isinstance(content, str) else content
         path = self._folder / f"{time.monotonic_ns()}"
         path.write_bytes(data)
         digest = hashlib.sha256(data).hexdigest()
         file = await self._storage.intake.upload(project, Upload(path, digest, len(data), name, "user_data"), None)
-        await self._storage.intake.attach(project, store.id, Wanted(file.id, None, {}, None), None)
+        await self._storage.intake.attach(project, store.id, Wanted(file.id, key, {}, None), None)
         return file
 
     async def completed(self, store: Store, *files: File, timeout_s: float = 20) -> None:

@@ -11,7 +11,7 @@ from api.state import State
 from api.wire.documents import Document, DocumentChunk, DocumentDeleted, DocumentsQuery
 from api.wire.pages import Page
 from api.wire.vector_store_files import FileContentPage, TextPart
-from indexes.catalog import revisions, stores
+from indexes.catalog import parts, revisions, stores
 from indexes.catalog.pages import Cursor
 from indexes.catalog.tables import Revision, RevisionState, Stage
 from indexes.errors import NotFound
@@ -41,13 +41,19 @@ async def list_documents(
         for revision in await revisions.of_keys(session, vector_store_id, list(of_key)):
             of_key[revision.key].append(revision)
         etas = await estimate.of_files(session, vector_store_id, page.rows)
-    shown = [presenting.document(row, of_key[row.key], etas.get(row.seq)) for row in page.rows]
+        parents = await parts.parents(session, page.rows)
+    shown = [
+        presenting.document(row, of_key[row.key], etas.get(row.seq), parents.get(row.parent_id)) for row in page.rows
+    ]
     return Page.of(shown, has_more=page.has_more)
 
 
 @router.delete("")
 async def delete_document(state: StateDep, caller: Writer, vector_store_id: StoreId, key: _Key) -> DocumentDeleted:
-    """Take a document out of a store by its key, whatever its state, with its history. The uploaded files stay."""
+    """Take a document out of a store by its key, whatever its state, with its history and its parts.
+
+    The uploaded files stay.
+    """
     receipt = await state.intake.delete_document(caller.project, vector_store_id, key)
     return DocumentDeleted(id=key, receipt=presenting.receipt(receipt))
 

@@ -11,7 +11,7 @@ from api.state import State
 from api.wire.file_batches import FileBatch, FileBatchCreate
 from api.wire.pages import Page
 from api.wire.vector_store_files import StoreFilesQuery, VectorStoreFile
-from indexes.catalog import revisions, stores, tables
+from indexes.catalog import parts, revisions, stores, tables
 from indexes.catalog.pages import Cursor
 from ingestion import estimate
 
@@ -64,7 +64,8 @@ async def list_batch_files(
         await stores.batch(session, vector_store_id, batch_id)
         page = await revisions.listing(session, vector_store_id, cursor, only, batch_id)
         etas = await estimate.of_files(session, vector_store_id, page.rows)
-    shown = [presenting.store_file(row, etas.get(row.seq)) for row in page.rows]
+        parents = await parts.parents(session, page.rows)
+    shown = [presenting.store_file(row, etas.get(row.seq), parents.get(row.parent_id)) for row in page.rows]
     return Page.of(shown, has_more=page.has_more)
 
 

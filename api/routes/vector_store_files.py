@@ -19,7 +19,7 @@ from api.wire.vector_store_files import (
     VectorStoreFileDeleted,
     VectorStoreFileUpdate,
 )
-from indexes.catalog import revisions, stores
+from indexes.catalog import parts, revisions, stores
 from indexes.catalog.pages import Cursor
 from indexes.catalog.tables import Revision
 from indexes.errors import Conflict
@@ -50,7 +50,8 @@ async def list_store_files(
         await stores.get(session, caller.project, vector_store_id)
         page = await revisions.listing(session, vector_store_id, cursor, only)
         etas = await estimate.of_files(session, vector_store_id, page.rows)
-    shown = [presenting.store_file(row, etas.get(row.seq)) for row in page.rows]
+        parents = await parts.parents(session, page.rows)
+    shown = [presenting.store_file(row, etas.get(row.seq), parents.get(row.parent_id)) for row in page.rows]
     return Page.of(shown, has_more=page.has_more)
 
 
@@ -64,7 +65,7 @@ async def get_store_file(state: StateDep, caller: Reader, vector_store_id: Store
 async def update_store_file(
     state: StateDep, caller: Writer, vector_store_id: StoreId, file_id: FileId, request: VectorStoreFileUpdate
 ) -> VectorStoreFile:
-    """Replace the attributes of a file in a store; filters use them at once."""
+    """Replace the attributes of a file in a store, and of its parts; filters use them at once."""
     changed = await state.intake.set_attributes(caller.project, vector_store_id, file_id, request.attributes or {})
     return await _shown(state, changed)
 
@@ -89,9 +90,9 @@ async def cancel_store_file(
 async def detach_file(
     state: StateDep, caller: Writer, vector_store_id: StoreId, file_id: FileId
 ) -> VectorStoreFileDeleted:
-    """Take a file out of a store. When this returns, no search and no answer holds it any more.
+    """Take a file out of a store, with its parts. When this returns, no search and no answer holds it any more.
 
-    The receipt says what was verified gone. The uploaded file stays.
+    The receipt says what was verified gone. The uploaded file stays; that of a part goes.
     """
     receipt = await state.intake.detach(caller.project, vector_store_id, file_id)
     return VectorStoreFileDeleted(id=file_id, receipt=presenting.receipt(receipt))
@@ -126,7 +127,8 @@ def wanted(request: VectorStoreFileCreate) -> Wanted:
 async def _shown(state: State, revision: Revision) -> VectorStoreFile:
     async with state.database.read() as session:
         etas = await estimate.of_files(session, revision.store_id, [revision])
-    return presenting.store_file(revision, etas.get(revision.seq))
+        parents = await parts.parents(session, [revision])
+    return presenting.store_file(revision, etas.get(revision.seq), parents.get(revision.parent_id))
 
 
 async def _revision(state: State, project: str, store_id: str, file_id: str) -> Revision:

@@ -36,6 +36,10 @@ class Document(Listed):
     object: Literal["vector_store.document"] = "vector_store.document"
     vector_store_id: str = Field(description="The store.")
     key: str = Field(description="Path-like name of the document in the store.")
+    parent_key: str | None = Field(
+        None, description="The mail or archive it was taken out of; null if it was uploaded."
+    )
+    parent_file_id: str | None = Field(None, description="The file of that mail or archive.")
     file_id: str = Field(description="The newest file under the key.")
     current_file_id: str | None = Field(None, description="The file that searches see now; null if none is completed.")
     sha256: str = Field(description="SHA-256 of its bytes, in hexadecimal.")

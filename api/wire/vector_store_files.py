@@ -80,6 +80,10 @@ class VectorStoreFile(Listed):
     attributes: AttributesOut = Field(description="What searches can filter by.")
     chunking_strategy: ChunkingStrategyOut = Field(description="How it is cut.")
     key: str = Field(description="Path-like name of the document in the store.")
+    parent_key: str | None = Field(
+        None, description="The mail or archive it was taken out of; null if it was uploaded."
+    )
+    parent_file_id: str | None = Field(None, description="The file of that mail or archive.")
     stage: Stage = Field(description="The last stage that is done.")
     chunks_done: int = Field(0, description="Chunks embedded so far.")
     chunks_total: int | None = Field(None, description="Chunks in all; null until the text is cut.")

@@ -1,6 +1,6 @@
 """Transactions on SQLite or PostgreSQL, with the same meaning on both."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from indexes.settings import CatalogSettings
 
 BUSY_TIMEOUT_S = 30
 """How long a process waits for another one's write on SQLite before it gives up."""
+
+MOST_VALUES = 1000
+"""Values in one statement: SQLite and asyncpg take 32,766."""
 
 
 class Database:
@@ -82,6 +85,12 @@ def database_errors() -> Iterator[None]:
         if error.connection_invalidated:
             raise Unavailable(f"The connection to the catalog database broke: {error.orig}. Try again.") from error
         raise
+
+
+def batched(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """`values` in pieces that fit into one statement."""
+    for first in range(0, len(values), MOST_VALUES):
+        yield values[first : first + MOST_VALUES]
 
 
 _JSON: dict[str, Any] = {

@@ -5,11 +5,13 @@ completed by a worker while the points of its earlier attempt are still being ta
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from indexes.catalog.database import batched
 from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
 from indexes.catalog.work import Lease
 
@@ -66,11 +68,15 @@ async def is_held(session: AsyncSession, *, revision_id: str | None = None, stor
     return await session.scalar(held.limit(1)) is not None
 
 
-async def rows_of_revision(session: AsyncSession, revision_id: str) -> Rows:
-    """What the catalog holds of a revision."""
-    revisions = select(func.count()).select_from(Revision).where(Revision.id == revision_id)
-    chunks = select(func.count()).select_from(ChunkRow).where(ChunkRow.revision_id == revision_id)
-    return Rows(await session.scalar(revisions) or 0, await session.scalar(chunks) or 0)
+async def rows_of_revisions(session: AsyncSession, revision_ids: Sequence[str]) -> Rows:
+    """What the catalog holds of some revisions."""
+    revisions = chunks = 0
+    for ids in batched(revision_ids):
+        rows = select(func.count()).select_from(Revision).where(Revision.id.in_(ids))
+        revisions += await session.scalar(rows) or 0
+        rows = select(func.count()).select_from(ChunkRow).where(ChunkRow.revision_id.in_(ids))
+        chunks += await session.scalar(rows) or 0
+    return Rows(revisions, chunks)
 
 
 async def rows_of_store(session: AsyncSession, store_id: str) -> Rows:

@@ -1,10 +1,12 @@
 """Uploaded files."""
 
 import time
+from collections.abc import Sequence
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from indexes.catalog.database import batched
 from indexes.catalog.pages import Cursor, Page, page
 from indexes.catalog.tables import File
 from indexes.errors import NotFound
@@ -28,6 +30,14 @@ async def get_many(session: AsyncSession, project: str, file_ids: list[str]) -> 
     return found
 
 
+async def existing(session: AsyncSession, file_ids: Sequence[str]) -> set[str]:
+    """Those of the ids that have a row, hidden ones too."""
+    found: set[str] = set()
+    for some in batched(file_ids):
+        found |= set(await session.scalars(select(File.id).where(File.id.in_(some))))
+    return found
+
+
 async def listing(session: AsyncSession, project: str, purpose: str | None, cursor: Cursor) -> Page[File]:
     """A page of a project's files."""
     query = select(File).where(File.project == project, ~File.deleting)
@@ -47,6 +57,7 @@ async def mark_deleting(session: AsyncSession, file_id: str) -> None:
     await session.execute(update(File).where(File.id == file_id).values(deleting=True))
 
 
-async def remove(session: AsyncSession, file_id: str) -> None:
-    """Forget the row; its bytes and revisions must be gone."""
-    await session.execute(delete(File).where(File.id == file_id))
+async def remove(session: AsyncSession, file_ids: Sequence[str]) -> None:
+    """Forget the rows; their bytes and revisions must be gone."""
+    for some in batched(file_ids):
+        await session.execute(delete(File).where(File.id.in_(some)))

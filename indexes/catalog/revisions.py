@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.pages import Cursor, Page, page
@@ -41,7 +41,8 @@ async def attach(session: AsyncSession, store_id: str, wanted: Attachment, batch
     """Make sure that the file is, or is on its way to be, the newest revision of its key.
 
     The same bytes under the same key are not worked on again: the revision that has them takes the new file id and
-    attributes. A failed or cancelled one is tried again. Raises Conflict where the file already has another key here.
+    attributes. A failed or cancelled one is tried again. A part of another document stays that, and is superseded.
+    Raises Conflict where the file already has another key here.
     """
     same_file = await _listed_by_file(session, store_id, wanted.file.id)
     if same_file is not None and same_file.key != wanted.key:
@@ -52,7 +53,7 @@ async def attach(session: AsyncSession, store_id: str, wanted: Attachment, batch
             param="key",
         )
     newest = await _newest(session, store_id, wanted.key)
-    if newest is not None and newest.sha256 == wanted.file.sha256 and _chunked_as(newest, wanted.chunking):
+    if newest is not None and _is_the_same(newest, wanted):
         return await _reuse(session, newest, wanted, batch_id)
     revision = Revision(
         id=new_id(Kind.REVISION),
@@ -75,10 +76,19 @@ async def _reuse(session: AsyncSession, revision: Revision, wanted: Attachment, 
     revision.file_id, revision.filename = wanted.file.id, wanted.file.filename
     if batch_id is not None:
         revision.batch_id = batch_id
-    change_attributes(revision, wanted.attributes)
-    await session.flush()
-    await _try_again(session, Revision.id == revision.id, Revision.state.in_(STOPPED))
+    await set_attributes(session, revision, wanted.attributes)
+    await try_again(session, Revision.id == revision.id, Revision.state.in_(STOPPED))
     return revision
+
+
+async def set_attributes(session: AsyncSession, revision: Revision, attributes: Attributes) -> list[Revision]:
+    """Set the attributes of a revision and of its parts, which are these."""
+    parts = select(Revision).where(Revision.parent_id == revision.id, Revision.state.in_(LISTED))
+    rows = [revision, *await session.scalars(parts)]
+    for row in rows:
+        change_attributes(row, attributes)
+    await session.flush()
+    return rows
 
 
 def change_attributes(revision: Revision, attributes: Attributes) -> None:
@@ -149,7 +159,7 @@ async def chunks(session: AsyncSession, revision_id: str) -> list[ChunkRow]:
 
 async def retry(session: AsyncSession, revision: Revision) -> Revision:
     """Put failed or cancelled work back in line, from the stage it had reached. Raises Conflict for any other."""
-    again = await _try_again(session, Revision.id == revision.id, Revision.state.in_(STOPPED))
+    again = await try_again(session, Revision.id == revision.id, Revision.state.in_(STOPPED))
     if not again:
         raise Conflict(
             f"The file '{revision.file_id}' is {_SAID[revision.state]} here: there is nothing to try again. "
@@ -161,7 +171,7 @@ async def retry(session: AsyncSession, revision: Revision) -> Revision:
 
 async def retry_batch(session: AsyncSession, batch_id: str) -> list[Revision]:
     """Put everything of a batch that failed back in line."""
-    return await _try_again(session, Revision.batch_id == batch_id, Revision.state == RevisionState.FAILED)
+    return await try_again(session, Revision.batch_id == batch_id, Revision.state == RevisionState.FAILED)
 
 
 async def cancel(session: AsyncSession, revision: Revision) -> Revision:
@@ -181,32 +191,8 @@ async def cancel_batch(session: AsyncSession, batch_id: str) -> None:
     await _cancel(session, Revision.batch_id == batch_id)
 
 
-async def of_store(session: AsyncSession, store_id: str) -> list[Revision]:
-    """Every revision of a store that is being deleted, taken from whoever works on it."""
-    await session.execute(update(Revision).where(Revision.store_id == store_id).values(state=RevisionState.DELETED))
-    return list(await session.scalars(select(Revision).where(Revision.store_id == store_id)))
-
-
-async def mark_deleted(session: AsyncSession, store_id: str | None, file_id: str) -> list[Revision]:
-    """Hide a file's revisions from every reader from now on, in one store or in all."""
-    query = select(Revision).where(Revision.file_id == file_id)
-    return await _mark(session, query if store_id is None else query.where(Revision.store_id == store_id))
-
-
-async def mark_key_deleted(session: AsyncSession, store_id: str, key: str) -> list[Revision]:
-    """Hide every revision of a key from every reader from now on, its history too."""
-    return await _mark(session, select(Revision).where(Revision.store_id == store_id, Revision.key == key))
-
-
-async def _mark(session: AsyncSession, query: Select[Revision]) -> list[Revision]:
-    rows = list(await session.scalars(query.where(Revision.state != RevisionState.DELETED)))
-    for row in rows:
-        row.state = RevisionState.DELETED
-    await session.flush()
-    return rows
-
-
-async def _try_again(session: AsyncSession, *which: ColumnElement[bool]) -> list[Revision]:
+async def try_again(session: AsyncSession, *which: ColumnElement[bool]) -> list[Revision]:
+    """Put this work back in line, from the stage it had reached."""
     # One statement, so that what is deleted at the same moment on PostgreSQL does not come back.
     statement = (
         update(Revision)
@@ -247,6 +233,10 @@ async def _newest(session: AsyncSession, store_id: str, key: str) -> Revision | 
     return await session.scalar(query.order_by(Revision.seq.desc()).limit(1))
 
 
-def _chunked_as(revision: Revision, chunking: Chunking | None) -> bool:
-    wanted = (chunking.max_tokens, chunking.overlap_tokens) if chunking else (None, None)
-    return (revision.max_tokens, revision.overlap_tokens) == wanted
+def _is_the_same(revision: Revision, wanted: Attachment) -> bool:
+    chunking = (wanted.chunking.max_tokens, wanted.chunking.overlap_tokens) if wanted.chunking else (None, None)
+    return (
+        revision.sha256 == wanted.file.sha256
+        and (revision.max_tokens, revision.overlap_tokens) == chunking
+        and (revision.parent_id is None or revision.file_id == wanted.file.id)
+    )

@@ -47,6 +47,14 @@ async def get(session: AsyncSession, project: str, store_id: str) -> Store:
     return row
 
 
+async def project(session: AsyncSession, store_id: str) -> str:
+    """Whose store it is. Raises NotFound."""
+    found = await session.scalar(select(Store.project).where(Store.id == store_id, ~Store.deleting))
+    if found is None:
+        raise NotFound(f"There is no vector store '{store_id}' any more.", param="vector_store_id")
+    return found
+
+
 async def named(session: AsyncSession, project: str, name: str) -> Store:
     """The newest store of that id or name. Raises NotFound."""
     query = select(Store).where(Store.project == project, ~Store.deleting, (Store.id == name) | (Store.name == name))

@@ -153,7 +153,7 @@ class Revision(Base):
     names the fence it holds, so that one who lost the lease changes nothing. `has_points` is set before the first
     point is written and cleared after the last is gone: searches hide every revision that has points and is not
     current. `attributes_synced` is false while an index may still hold older attributes. `started_at` is when a worker
-    first claimed it.
+    first claimed it. `parent_id` is the revision of the mail or archive that this one was taken out of.
     """
 
     __tablename__ = "revisions"
@@ -165,6 +165,7 @@ class Revision(Base):
     filename: Mapped[str]
     key: Mapped[str]
     batch_id: Mapped[str | None] = mapped_column(index=True)
+    parent_id: Mapped[str | None] = mapped_column(index=True)
     state: Mapped[RevisionState] = mapped_column(default=RevisionState.PENDING)
     stage: Mapped[Stage] = mapped_column(default=Stage.RECEIVED)
     attributes: Mapped[dict[str, AttributeValue]] = mapped_column(default=dict)

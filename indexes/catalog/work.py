@@ -115,7 +115,7 @@ async def unsynced_attributes(session: AsyncSession, lease: Lease) -> dict[str, 
     return None if row.attributes_synced else row.attributes
 
 
-async def complete(session: AsyncSession, lease: Lease) -> None:
+async def complete(session: AsyncSession, lease: Lease) -> Revision:
     """Make the revision the current one of its key and hide the one before, in this transaction (I4).
 
     Where a newer one is current already, this one is superseded at once. Raises LeaseLost.
@@ -132,7 +132,7 @@ async def complete(session: AsyncSession, lease: Lease) -> None:
     )
     if newer is not None:
         mine.state = RevisionState.SUPERSEDED
-        return
+        return mine
     await session.execute(
         update(Revision)
         .where(*same_key, Revision.id != mine.id, Revision.state == RevisionState.CURRENT)
@@ -145,6 +145,7 @@ async def complete(session: AsyncSession, lease: Lease) -> None:
         .values(state=RevisionState.SUPERSEDED)
     )
     mine.state = RevisionState.CURRENT
+    return mine
 
 
 async def fail(session: AsyncSession, lease: Lease, code: str, message: str) -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 from sqlalchemy import inspect
 
-from indexes.catalog import erasing, idempotency, keys, revisions, stores, visibility, work
+from indexes.catalog import deleting, erasing, idempotency, keys, revisions, stores, visibility, work
 from indexes.catalog.database import Database
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.pages import Cursor
@@ -210,7 +210,7 @@ async def test_a_deleted_revision_under_work_is_forgotten_after_its_lease(databa
     revision = await attach(database, store, file)
     lease = await work_on(database, revision)
     async with database.write() as session:
-        (deleted,) = await revisions.mark_deleted(session, store.id, file.id)
+        (deleted,) = (await deleting.of_file(session, store.id, file.id)).revisions
         assert await erasing.begin(session, deleted) is None
     assert await state_of(database, revision) == RevisionState.DELETED
     async with database.write() as session:

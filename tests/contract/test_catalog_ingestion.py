@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import ingestion_events
 from api.ingestion_events import Watch, follow
 from indexes.blobs import DirectoryBlobs
-from indexes.catalog import erasing, progress, responses, revisions, stores, work
+from indexes.catalog import deleting, erasing, progress, responses, revisions, stores, work
 from indexes.catalog.database import Database
 from indexes.catalog.revisions import Attachment
 from indexes.catalog.tables import Batch, File, Revision, RevisionState, Stage, Store
@@ -139,7 +139,7 @@ async def test_a_receipt_does_not_promise_what_a_worker_still_holds(
     lease = await claimed(database, store)
     await cut(database, lease, total=2)
     async with database.write() as session:
-        (deleted,) = await revisions.mark_key_deleted(session, store.id, "a")
+        (deleted,) = (await deleting.of_key(session, store.id, "a")).revisions
     early = await eraser.revision(deleted)
     assert (early.complete, early.revisions, early.chunks) == (False, Gone(1, 1), Gone(2, 2))
     async with database.write() as session:
@@ -193,7 +193,7 @@ async def test_an_answer_made_while_its_document_is_deleted_is_kept_without_text
     async with database.write() as session:
         await responses.store(session, "p", {**body, "id": "resp_0"}, [], [revision.id])
     async with database.write() as session:
-        await revisions.mark_deleted(session, store.id, revision.file_id)
+        await deleting.of_file(session, store.id, revision.file_id)
         await responses.store(session, "p", body, [], [revision.id])
         assert "secret" not in json.dumps((await responses.get(session, "p", "resp_1")).body)
     made = responses.of_revision(revision.id)
@@ -240,7 +240,7 @@ async def test_events_tell_every_change_once_and_resume(
     )
     await next_event(events)
     async with database.write() as session:
-        await revisions.mark_key_deleted(session, store.id, "0.md")
+        await deleting.of_key(session, store.id, "0.md")
     assert (await next_event(events))[0] == "vector_store.file.deleted"
     await events.aclose()
 

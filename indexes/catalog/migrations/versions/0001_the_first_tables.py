@@ -124,6 +124,7 @@ def upgrade() -> None:
     sa.Column('filename', sa.String(), nullable=False),
     sa.Column('key', sa.String(), nullable=False),
     sa.Column('batch_id', sa.String(), nullable=True),
+    sa.Column('parent_id', sa.String(), nullable=True),
     sa.Column('state', sa.Enum('pending', 'current', 'failed', 'cancelled', 'superseded', 'deleted', name='revisionstate', native_enum=False, length=16), nullable=False),
     sa.Column('stage', sa.Enum('received', 'parsed', 'chunked', 'embedded', 'indexed', 'verified', name='stage', native_enum=False, length=16), nullable=False),
     sa.Column('attributes', sa.JSON(), nullable=False),
@@ -156,6 +157,7 @@ def upgrade() -> None:
     op.create_index(op.f('ix_revisions_batch_id'), 'revisions', ['batch_id'], unique=False)
     op.create_index(op.f('ix_revisions_file_id'), 'revisions', ['file_id'], unique=False)
     op.create_index('ix_revisions_hidden', 'revisions', ['store_id'], unique=False, sqlite_where=sa.text("has_points AND state != 'current'"), postgresql_where=sa.text("has_points AND state != 'current'"))
+    op.create_index(op.f('ix_revisions_parent_id'), 'revisions', ['parent_id'], unique=False)
     op.create_index('ix_revisions_sha256', 'revisions', ['sha256'], unique=False)
     op.create_index('ix_revisions_store_file', 'revisions', ['store_id', 'file_id'], unique=False)
     op.create_index('ix_revisions_store_key', 'revisions', ['store_id', 'key'], unique=False)
@@ -195,6 +197,7 @@ def downgrade() -> None:
     op.drop_index('ix_revisions_store_file', table_name='revisions')
     op.drop_index('ix_revisions_sha256', table_name='revisions')
     op.drop_index('ix_revisions_hidden', table_name='revisions', sqlite_where=sa.text("has_points AND state != 'current'"), postgresql_where=sa.text("has_points AND state != 'current'"))
+    op.drop_index(op.f('ix_revisions_parent_id'), table_name='revisions')
     op.drop_index(op.f('ix_revisions_file_id'), table_name='revisions')
     op.drop_index(op.f('ix_revisions_batch_id'), table_name='revisions')
     op.drop_table('revisions')

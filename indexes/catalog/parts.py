@@ -1,0 +1,112 @@
+"""Documents that were taken out of a mail or an archive, each below the revision it was found in."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from indexes.catalog import deleting, revisions
+from indexes.catalog.database import batched
+from indexes.catalog.deleting import Doomed
+from indexes.catalog.revisions import LISTED
+from indexes.catalog.tables import File, Revision
+from indexes.errors import Unavailable
+from indexes.ids import Kind, new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a parent holds under a key of the store. `file` is None where the store was seen to hold it already."""
+
+    key: str
+    sha256: str
+    file: File | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """`due` is to be worked on, `gone` to be erased."""
+
+    due: Sequence[Revision] = ()
+    gone: Doomed = field(default_factory=Doomed)
+
+
+async def held(session: AsyncSession, parent: Revision, digests: Mapping[str, str]) -> dict[str, Revision]:
+    """By key: what a store holds already of the parts of `parent`, given the SHA-256 of each by key."""
+    newest: dict[str, Revision] = {}
+    for keys in batched(list(digests)):
+        query = select(Revision).where(
+            Revision.store_id == parent.store_id, Revision.key.in_(keys), Revision.state.in_(LISTED)
+        )
+        newest |= {row.key: row for row in await session.scalars(query.order_by(Revision.seq))}
+    chunking = (parent.max_tokens, parent.overlap_tokens)
+    return {
+        key: row
+        for key, row in newest.items()
+        if (row.sha256, row.max_tokens, row.overlap_tokens) == (digests[key], *chunking)
+    }
+
+
+async def attach(session: AsyncSession, parent: Revision, parts: Collection[Part]) -> Attached:
+    """Make these, and no others, the parts of a revision that has just become current, in the same transaction.
+
+    The same bytes under the same key are kept and move below `parent`. Others supersede what has their key, once they
+    are completed. What only earlier revisions of the parent's key held is deleted. Doing it twice changes nothing.
+    Raises Unavailable where a part without a file is held no more: whoever looks again knows better.
+    """
+    already = await held(session, parent, {part.key: part.sha256 for part in parts})
+    new = []
+    for part in parts:
+        if part.key in already:
+            continue
+        if part.file is None:
+            raise Unavailable(f"The document '{part.key}' was changed meanwhile. Its parent is worked on again.")
+        session.add(part.file)
+        new.append(_revision(parent, part.key, part.file))
+    session.add_all(new)
+    # A document that the owner has attached under the key of a part stays the owner's.
+    moved = [row for row in already.values() if row.parent_id not in (None, parent.id)]
+    for row in moved:
+        row.parent_id, row.batch_id = parent.id, parent.batch_id or row.batch_id
+        revisions.change_attributes(row, parent.attributes)
+    await session.flush()
+    again = []
+    for ids in batched([row.id for row in moved]):
+        again += await revisions.try_again(session, Revision.id.in_(ids), Revision.state.in_(revisions.STOPPED))
+    keys = {part.key for part in parts}
+    vanished = [row for row in await _of_predecessors(session, parent) if row.key not in keys]
+    return Attached([*new, *again], await deleting.of_parts(session, vanished))
+
+
+async def parents(session: AsyncSession, rows: Collection[Revision]) -> dict[str | None, Revision]:
+    """The parents of those of the rows that have one, by id."""
+    ids = {row.parent_id for row in rows if row.parent_id is not None}
+    if not ids:
+        return {}
+    return {row.id: row for row in await session.scalars(select(Revision).where(Revision.id.in_(ids)))}
+
+
+async def _of_predecessors(session: AsyncSession, parent: Revision) -> list[Revision]:
+    """What is listed of the parts of other revisions of the parent's key."""
+    others = select(Revision.id).where(
+        Revision.store_id == parent.store_id, Revision.key == parent.key, Revision.id != parent.id
+    )
+    query = select(Revision).where(Revision.parent_id.in_(others), Revision.state.in_(LISTED))
+    return list(await session.scalars(query))
+
+
+def _revision(parent: Revision, key: str, file: File) -> Revision:
+    return Revision(
+        id=new_id(Kind.REVISION),
+        store_id=parent.store_id,
+        file_id=file.id,
+        sha256=file.sha256,
+        filename=file.filename,
+        key=key,
+        batch_id=parent.batch_id,
+        parent_id=parent.id,
+        attributes=dict(parent.attributes),
+        max_tokens=parent.max_tokens,
+        overlap_tokens=parent.overlap_tokens,
+    )
