@@ -69,11 +69,13 @@ class Ingestion:
     bars: Bars
     _known: dict[str, Document] = field(default_factory=dict)
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _parts: list[Outcome] = field(default_factory=list)
     _batches: list[str] = field(default_factory=list)
 
     def run(self, sources: Sequence[Source], *, parallel: int, wait: bool) -> list[Outcome]:
-        """Upload, attach, and wait if asked to. The outcomes are in the order of `sources`."""
-        self._known = {one.key: one for one in self.client.pages(f"{self._path}/documents", Document)}
+        """Upload, attach, and wait if asked to. The outcomes are in the order of `sources`, then those of parts."""
+        documents = self.client.pages(f"{self._path}/documents", Document)
+        self._known = {one.key: one for one in documents if one.parent_key is None}  # parts come and go by themselves
         waiting: list[Outcome] = []
         with ThreadPoolExecutor(parallel) as pool:
             uploads = [pool.submit(self._uploaded, source) for source in sources]
@@ -91,7 +93,7 @@ class Ingestion:
         self._attach(waiting)
         if wait:
             self._wait()
-        return [self._outcomes[source.key] for source in sources]
+        return [self._outcomes[source.key] for source in sources] + self._parts
 
     def vanished(self, sources: Sequence[Source], *, delete: bool) -> list[Outcome]:
         """After `run`: the documents that the store held before and `sources` do not, taken out if asked to."""
@@ -139,13 +141,17 @@ class Ingestion:
 
     def _settle(self, batch_id: str) -> None:
         for file in self.client.pages(f"{self._path}/file_batches/{batch_id}/files", VectorStoreFile):
-            self._outcomes[file.key] = Outcome(
+            outcome = Outcome(
                 key=file.key,
                 status=file.status,
                 file_id=file.id,
                 code=file.error and file.error.code,
                 message=file.error and file.error.message,
             )
+            if file.parent_key is None:
+                self._outcomes[file.key] = outcome
+            else:
+                self._parts.append(outcome)
 
     def _show(self) -> None:
         store = self.client.get(self._path, VectorStore)

@@ -96,7 +96,7 @@ class VectorStoreFile(Listed):
 
 
 class VectorStoreFileDeleted(ReplyModel):
-    """No later reply contains the file. The file itself stays until it is deleted from `/v1/files`."""
+    """No later reply contains the file. The file itself stays until it is deleted from `/v1/files`; a part's goes."""
 
     id: str
     object: Literal["vector_store.file.deleted"] = "vector_store.file.deleted"

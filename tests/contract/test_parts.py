@@ -10,13 +10,15 @@ from email.policy import SMTP
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import presenting
 from api.state import Storage, working
 from indexes.blobs import DirectoryBlobs
-from indexes.catalog import parts, versions
-from indexes.catalog.parts import Part
+from indexes.catalog import deleting, parts, versions
+from indexes.catalog.database import Database
+from indexes.catalog.parts import Attached, Part
 from indexes.catalog.tables import Batch, ChunkRow, File, Revision, RevisionState, Store
 from indexes.errors import Unavailable
 from indexes.ids import Kind, new_id
@@ -226,6 +228,41 @@ async def test_a_crash_between_bytes_and_rows_leaves_neither(
     assert len(tries) == 3
     assert tries[0] == tries[1] == tries[2]
     assert (await left(storage))["files"] == 1 + len(THREE)
+
+
+async def test_parts_follow_their_parents_on_both_databases(database: Database) -> None:
+    store = Store(id=new_id(Kind.STORE), project="p", live_version="ixv_1")
+
+    def file(name: str) -> File:
+        return File(id=f"file-{name}", project="p", sha256=name, bytes=1, filename=name, purpose="user_data")
+
+    async def completed(session: AsyncSession, name: str, found: list[Part]) -> Attached:
+        """Make the next revision of the key current, with parts that are current at once."""
+        await session.execute(update(Revision).where(Revision.key == "z").values(state=SUPERSEDED))
+        parent = Revision(id=name, store_id=store.id, file_id=f"file-{name}", sha256=name, filename="z", key="z")
+        parent.state = CURRENT
+        session.add_all([parent, file(name)])
+        await session.flush()
+        return await parts.attach(session, parent, found)
+
+    async with database.write() as session:
+        session.add(store)
+        await session.flush()
+        first = await completed(session, "v1", [Part(f"z/{name}", name, file(name)) for name in "abc"])
+        assert [row.key for row in first.due] == ["z/a", "z/b", "z/c"]
+        first.due[0].state, first.due[1].state, first.due[2].state = FAILED, CURRENT, CURRENT
+    async with database.write() as session:
+        second = await completed(session, "v2", [Part("z/a", "a", None), Part("z/b", "new", file("new"))])
+        assert [(row.key, row.state) for row in second.due] == [("z/b", RevisionState.PENDING), ("z/a", "pending")]
+        assert [row.key for row in second.gone.revisions] == ["z/c"]
+        assert [row.id for row in second.gone.files] == ["file-c"]
+    async with database.write() as session:
+        # The older z/b is still current: the newer is in progress. Nothing of it may outlive the archive.
+        doomed = await deleting.of_file(session, store.id, "file-v2")
+        assert sorted(row.key for row in doomed.revisions) == ["z", "z/a", "z/b", "z/b"]
+        assert {row.id for row in doomed.files} == {"file-a", "file-b", "file-new"}
+    async with database.read() as session:
+        assert await session.scalar(select(func.count()).where(Revision.state != RevisionState.DELETED)) == 1
 
 
 def test_keys_of_parts_are_never_too_long() -> None:
