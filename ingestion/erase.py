@@ -24,6 +24,7 @@ from ingestion.receipt import Gone, Receipt
 _GRACE_TRIES = 20
 _GRACE_STEP_S = 0.1
 _BLOBS_AT_ONCE = 16
+_REVISIONS_AT_ONCE = 8
 
 T = TypeVar("T")
 
@@ -76,7 +77,13 @@ class Eraser:
         """Erase revisions, then files, and count all of them, also what the reconciler was quicker to erase."""
         look = self._look_at([revision.id for revision in doomed.revisions])
         before = await look()
-        each = sum([await self.revision(revision) for revision in doomed.revisions], start=Receipt())
+        places = asyncio.Semaphore(_REVISIONS_AT_ONCE)
+
+        async def erased(revision: Revision) -> Receipt:
+            async with places:
+                return await self.revision(revision)
+
+        each = sum(await asyncio.gather(*map(erased, doomed.revisions)), start=Receipt())
         after = await look()
         return Receipt(
             revisions=Gone(len(doomed.revisions), after.rows.revisions),

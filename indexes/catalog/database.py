@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import event
@@ -14,11 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from indexes.errors import SettingsError, Unavailable
 from indexes.settings import CatalogSettings
 
+T = TypeVar("T")
+
 BUSY_TIMEOUT_S = 30
 """How long a process waits for another one's write on SQLite before it gives up."""
 
-MOST_VALUES = 1000
-"""Values in one statement: SQLite and asyncpg take 32,766."""
+AT_ONCE = 200
+"""Rows to read or write with one statement where there may be thousands, so that the event loop gets its turn."""
 
 
 class Database:
@@ -87,10 +89,10 @@ def database_errors() -> Iterator[None]:
         raise
 
 
-def batched(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    """`values` in pieces that fit into one statement."""
-    for first in range(0, len(values), MOST_VALUES):
-        yield values[first : first + MOST_VALUES]
+def batched(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """`values` in pieces of the size that suits one statement."""
+    for first in range(0, len(values), AT_ONCE):
+        yield values[first : first + AT_ONCE]
 
 
 _JSON: dict[str, Any] = {

@@ -45,10 +45,10 @@ async def of_store(session: AsyncSession, store_id: str) -> Doomed:
     return Doomed(rows, await _release(session, rows))
 
 
-async def of_parts(session: AsyncSession, parts: Sequence[Revision]) -> Doomed:
+async def of_parts(session: AsyncSession, revision_ids: Sequence[str]) -> Doomed:
     """Hide some parts of what stays."""
     rows = []
-    for ids in batched([part.id for part in parts]):
+    for ids in batched(revision_ids):
         rows += await _hide(session, Revision.id.in_(ids))
     return Doomed(rows, await _release(session, rows))
 
@@ -65,9 +65,12 @@ async def _hide(session: AsyncSession, *which: ColumnElement[bool]) -> list[Revi
 
 async def _with_parts(session: AsyncSession, rows: list[Revision]) -> Doomed:
     # The parents are hidden first: a worker that is just completing one has then attached its parts, or never will.
-    for parent in list(rows):
-        rows += await _hide(session, _belongs_to(parent))
-    return Doomed(rows, await _release(session, rows))
+    parts: list[str] = []
+    for parent in rows:
+        parts += await session.scalars(select(Revision.id).where(_belongs_to(parent)))
+    hidden = await of_parts(session, parts)
+    own = await _release(session, rows)
+    return Doomed([*rows, *hidden.revisions], [*own, *hidden.files])
 
 
 def _belongs_to(parent: Revision) -> ColumnElement[bool]:

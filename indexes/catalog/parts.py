@@ -1,6 +1,6 @@
 """Documents that were taken out of a mail or an archive, each below the revision it was found in."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -62,9 +62,10 @@ async def attach(session: AsyncSession, parent: Revision, parts: Collection[Part
             continue
         if part.file is None:
             raise Unavailable(f"The document '{part.key}' was changed meanwhile. Its parent is worked on again.")
-        session.add(part.file)
-        new.append(_revision(parent, part.key, part.file))
-    session.add_all(new)
+        new.append((part.file, _revision(parent, part.key, part.file)))
+    for some in batched(new):
+        session.add_all(row for pair in some for row in pair)
+        await session.flush()
     # A document that the owner has attached under the key of a part stays the owner's.
     moved = [row for row in already.values() if row.parent_id not in (None, parent.id)]
     for row in moved:
@@ -75,8 +76,8 @@ async def attach(session: AsyncSession, parent: Revision, parts: Collection[Part
     for ids in batched([row.id for row in moved]):
         again += await revisions.try_again(session, Revision.id.in_(ids), Revision.state.in_(revisions.STOPPED))
     keys = {part.key for part in parts}
-    vanished = [row for row in await _of_predecessors(session, parent) if row.key not in keys]
-    return Attached([*new, *again], await deleting.of_parts(session, vanished))
+    vanished = [ident for ident, key in await _of_predecessors(session, parent) if key not in keys]
+    return Attached([*(row for _, row in new), *again], await deleting.of_parts(session, vanished))
 
 
 async def parents(session: AsyncSession, rows: Collection[Revision]) -> dict[str | None, Revision]:
@@ -87,13 +88,13 @@ async def parents(session: AsyncSession, rows: Collection[Revision]) -> dict[str
     return {row.id: row for row in await session.scalars(select(Revision).where(Revision.id.in_(ids)))}
 
 
-async def _of_predecessors(session: AsyncSession, parent: Revision) -> list[Revision]:
-    """What is listed of the parts of other revisions of the parent's key."""
+async def _of_predecessors(session: AsyncSession, parent: Revision) -> Iterable[tuple[str, str]]:
+    """Ids and keys of what is listed of the parts of other revisions of the parent's key."""
     others = select(Revision.id).where(
         Revision.store_id == parent.store_id, Revision.key == parent.key, Revision.id != parent.id
     )
-    query = select(Revision).where(Revision.parent_id.in_(others), Revision.state.in_(LISTED))
-    return list(await session.scalars(query))
+    query = select(Revision.id, Revision.key).where(Revision.parent_id.in_(others), Revision.state.in_(LISTED))
+    return [(ident, key) for ident, key in await session.execute(query)]
 
 
 def _revision(parent: Revision, key: str, file: File) -> Revision:
