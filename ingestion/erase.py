@@ -19,6 +19,7 @@ from indexes.catalog.versions import Version
 from indexes.errors import NotFound, Unavailable
 from indexes.index import Engine, Index
 from ingestion.receipt import Gone, Receipt
+from ingestion.threads import to_its_end
 
 _GRACE_TRIES = 20
 _GRACE_STEP_S = 0.1
@@ -63,7 +64,7 @@ class Eraser:
         async with self._database.write() as session:
             lease = await erasing.begin(session, revision)
         if lease is not None:
-            await asyncio.to_thread(self._erase_points, held_in, revision.id)
+            await to_its_end(self._erase_points, held_in, revision.id)
             if revision.state in (RevisionState.DELETED, RevisionState.SUPERSEDED):
                 await asyncio.to_thread(self._blobs.delete, text_key(revision.id))
             async with self._database.write() as session:

@@ -34,6 +34,7 @@ from ingestion.leases import kept_alive
 from ingestion.parse import PARSER_VERSION
 from ingestion.parse.artefact import dumps, loads
 from ingestion.settings import WorkerSettings
+from ingestion.threads import to_its_end
 from ingestion.vectors import VectorMaker
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class Pipeline:
         except LeaseLost:
             log.info("the work on %s was taken over, cancelled or deleted", revision.id)
             await self._release(lease)
+            await self._clear_forgotten(revision)
         except asyncio.CancelledError:
             await self._release(lease)
             raise
@@ -175,7 +177,7 @@ class Pipeline:
 
     async def _indexed(self, job: Job, version: Version, chunks: Sequence[Chunk], attributes: Attributes) -> None:
         """Store what this version does not hold yet."""
-        index = await asyncio.to_thread(self.engine.create, version.id, version.manifest)
+        index = await to_its_end(self.engine.create, version.id, version.manifest)
         held = await asyncio.to_thread(index.chunk_ids, job.revision.id)
         missing = [chunk for chunk in chunks if chunk.id not in held]
         analyser = Analyser(version.manifest.lexical)
@@ -187,7 +189,7 @@ class Pipeline:
                 Point(chunk.id, chunk.revision_id, made.by_chunk[chunk.id], analyser.document(chunk.text), attributes)
                 for chunk in batch
             ]
-            await asyncio.to_thread(index.upsert, points)
+            await to_its_end(index.upsert, points)
             done, reused = done + len(batch), reused + made.reused
             async with self.database.write() as session:
                 await work.progress(session, job.lease, done, reused)
@@ -199,7 +201,7 @@ class Pipeline:
             index = await self._opened(version)
             found = await asyncio.to_thread(index.chunk_ids, job.revision.id)
             if found != expected:
-                await asyncio.to_thread(index.delete, job.revision.id)
+                await to_its_end(index.delete, job.revision.id)
                 raise Unavailable(
                     f"Index version {version.id} holds {len(found)} chunks where {len(expected)} were stored. "
                     "They are stored again."
@@ -215,9 +217,19 @@ class Pipeline:
                     return
             for version in job.held_in:
                 index = await self._opened(version)
-                await asyncio.to_thread(index.set_attributes, job.revision.id, attributes)
+                await to_its_end(index.set_attributes, job.revision.id, attributes)
             async with self.database.write() as session:
                 await work.attributes_synced(session, job.revision.id, attributes)
+
+    async def _clear_forgotten(self, revision: Revision) -> None:
+        """Take back points that were written after a deleted revision's row was gone: nobody else knows of them."""
+        async with self.database.read() as session:
+            if await revisions.exists(session, revision.id):
+                return
+            held_in = await versions.kept(session, revision.store_id)
+        for version in held_in:
+            with contextlib.suppress(NotFound):
+                await to_its_end((await self._opened(version)).delete, revision.id)
 
     async def _clear_superseded(self, revision: Revision) -> None:
         async with self.database.read() as session:

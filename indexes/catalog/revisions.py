@@ -99,6 +99,11 @@ async def get(session: AsyncSession, store_id: str, file_id: str) -> Revision:
     return rows[-1]
 
 
+async def exists(session: AsyncSession, revision_id: str) -> bool:
+    """Whether the catalog still knows a revision."""
+    return await session.scalar(select(Revision.seq).where(Revision.id == revision_id)) is not None
+
+
 async def listing(
     session: AsyncSession,
     store_id: str,
