@@ -218,6 +218,9 @@ class Children:
         if self._closed:
             raise _closed()
         child = await _Child.start(self._limits)
+        if self._closed:  # while it was being started
+            await child.kill()
+            raise _closed()
         self._running.add(child)
         return child
 
