@@ -81,10 +81,9 @@ class Eraser:
             await files.remove(session, file.id)
         return Receipt(files=Gone(before, await asyncio.to_thread(self._is_there, key)))
 
-    async def store(self, store: Store, doomed: Sequence[Revision]) -> Receipt:
+    async def store(self, store: Store, doomed_ids: Sequence[str]) -> Receipt:
         """Erase a store with its index versions and the texts of its revisions, unless a worker still holds one."""
         redacted = await self._redacted(responses.of_store(store.id))
-        doomed_ids = [revision.id for revision in doomed]
         look = partial(self._look, partial(erasing.rows_of_store, store_id=store.id), doomed_ids)
         before = await look()
         async with self._database.read() as session:

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from indexes.errors import CitewellError, DocumentError, LeaseLost, NotFound, Un
 from indexes.index import Engine, Index
 from indexes.lexical import Analyser
 from indexes.manifest import Chunking, Manifest
-from indexes.model import Attributes, CanonicalText, Chunk, Point, Span
+from indexes.model import Attributes, CanonicalText, Chunk, Point, Span, Vector
 from ingestion.chunk import fit
 from ingestion.erase import Eraser, file_key, text_key
 from ingestion.leases import kept_alive
@@ -39,6 +39,7 @@ from ingestion.vectors import VectorMaker
 
 log = logging.getLogger(__name__)
 _MOST_DOUBLINGS = 5
+_UNFORESEEN = "Something went wrong on the server. If it stays so, tell its operator the id of the file."
 OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -99,9 +100,9 @@ class Pipeline:
             raise
         except CitewellError as error:
             await self._give_up(revision, lease, error)
-        except Exception as error:
+        except Exception:
             log.exception("the work on %s failed", revision.id)
-            await self._give_up(revision, lease, CitewellError(f"Citewell failed here: {error!r}."))
+            await self._give_up(revision, lease, CitewellError(_UNFORESEEN))
 
     async def _advance(self, revision: Revision, lease: Lease) -> None:
         async with self.database.read() as session:
@@ -120,10 +121,10 @@ class Pipeline:
     async def _parsed(self, job: Job) -> CanonicalText:
         revision = job.revision
         if revision.text_blob is not None:
-            return loads(await asyncio.to_thread(self.blobs.read, revision.text_blob))
+            return await asyncio.to_thread(self._stored_text, revision.text_blob)
         text = await self._parsed_before(revision) or await self._parsed_now(revision)
-        data = dumps(text)
-        await asyncio.to_thread(self.blobs.write, text_key(revision.id), data)
+        data = await asyncio.to_thread(dumps, text)
+        await to_its_end(self.blobs.write, text_key(revision.id), data)
         async with self.database.write() as session:
             await work.advance(
                 session,
@@ -143,9 +144,12 @@ class Pipeline:
         if twin is None or twin.text_blob is None:
             return None
         try:
-            return loads(await asyncio.to_thread(self.blobs.read, twin.text_blob))
+            return await asyncio.to_thread(self._stored_text, twin.text_blob)
         except NotFound:
             return None  # it is being deleted at this moment
+
+    def _stored_text(self, key: str) -> CanonicalText:
+        return loads(self.blobs.read(key))
 
     async def _parsed_now(self, revision: Revision) -> CanonicalText:
         async with _local_file(self.blobs, file_key(revision.file_id)) as path:
@@ -185,11 +189,7 @@ class Pipeline:
         for first in range(0, len(missing), self.settings.batch_chunks):
             batch = missing[first : first + self.settings.batch_chunks]
             made = await self.vectors.vectors(job.revision, batch, version, job.held_in)
-            points = [
-                Point(chunk.id, chunk.revision_id, made.by_chunk[chunk.id], analyser.document(chunk.text), attributes)
-                for chunk in batch
-            ]
-            await to_its_end(index.upsert, points)
+            await to_its_end(_store, index, analyser, batch, made.by_chunk, attributes)
             done, reused = done + len(batch), reused + made.reused
             async with self.database.write() as session:
                 await work.progress(session, job.lease, done, reused)
@@ -222,7 +222,7 @@ class Pipeline:
                 await work.attributes_synced(session, job.revision.id, attributes)
 
     async def _clear_forgotten(self, revision: Revision) -> None:
-        """Take back points that were written after a deleted revision's row was gone: nobody else knows of them."""
+        """Take back what was written after a deleted revision's row was gone: nobody else knows of it."""
         async with self.database.read() as session:
             if await revisions.exists(session, revision.id):
                 return
@@ -230,6 +230,7 @@ class Pipeline:
         for version in held_in:
             with contextlib.suppress(NotFound):
                 await to_its_end((await self._opened(version)).delete, revision.id)
+        await asyncio.to_thread(self.blobs.delete, text_key(revision.id))
 
     async def _clear_superseded(self, revision: Revision) -> None:
         async with self.database.read() as session:
@@ -265,6 +266,16 @@ class Pipeline:
 async def _local_file(blobs: Blobs, key: str) -> AsyncIterator[Path]:
     with contextlib.ExitStack() as stack:
         yield await asyncio.to_thread(stack.enter_context, local_path(blobs, key))
+
+
+def _store(
+    index: Index, analyser: Analyser, chunks: Sequence[Chunk], vectors: Mapping[str, Vector], attributes: Attributes
+) -> None:
+    points = [
+        Point(chunk.id, chunk.revision_id, vectors[chunk.id], analyser.document(chunk.text), attributes)
+        for chunk in chunks
+    ]
+    index.upsert(points)
 
 
 def _chunking(revision: Revision, manifest: Manifest) -> Chunking:

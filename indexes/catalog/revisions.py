@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.pages import Cursor, Page, page
-from indexes.catalog.tables import ChunkRow, File, Revision, RevisionState, Stage
+from indexes.catalog.tables import BatchRevision, ChunkRow, File, Revision, RevisionState, Stage
 from indexes.errors import Conflict, NotFound
 from indexes.ids import Kind, new_id
 from indexes.manifest import Chunking
@@ -61,20 +61,24 @@ async def attach(session: AsyncSession, store_id: str, wanted: Attachment, batch
         sha256=wanted.file.sha256,
         filename=wanted.file.filename,
         key=wanted.key,
-        batch_id=batch_id,
         attributes=dict(wanted.attributes),
         max_tokens=wanted.chunking and wanted.chunking.max_tokens,
         overlap_tokens=wanted.chunking and wanted.chunking.overlap_tokens,
     )
     session.add(revision)
     await session.flush()
+    await _note_batch(session, batch_id, revision)
     return revision
+
+
+async def _note_batch(session: AsyncSession, batch_id: str | None, revision: Revision) -> None:
+    if batch_id is not None:
+        await session.merge(BatchRevision(batch_id=batch_id, revision_id=revision.id))
 
 
 async def _reuse(session: AsyncSession, revision: Revision, wanted: Attachment, batch_id: str | None) -> Revision:
     revision.file_id, revision.filename = wanted.file.id, wanted.file.filename
-    if batch_id is not None:
-        revision.batch_id = batch_id
+    await _note_batch(session, batch_id, revision)
     change_attributes(revision, wanted.attributes)
     await session.flush()
     await _try_again(session, Revision.id == revision.id, Revision.state.in_(STOPPED))
@@ -99,6 +103,14 @@ async def get(session: AsyncSession, store_id: str, file_id: str) -> Revision:
     return rows[-1]
 
 
+async def others_listed(session: AsyncSession, revision: Revision) -> list[Revision]:
+    """The other revisions of the same file in its store that are shown or on their way."""
+    query = select(Revision).where(
+        Revision.store_id == revision.store_id, Revision.file_id == revision.file_id, Revision.id != revision.id
+    )
+    return list(await session.scalars(query.where(Revision.state.in_(LISTED))))
+
+
 async def exists(session: AsyncSession, revision_id: str) -> bool:
     """Whether the catalog still knows a revision."""
     return await session.scalar(select(Revision.seq).where(Revision.id == revision_id)) is not None
@@ -115,7 +127,11 @@ async def listing(
     query = select(Revision).where(Revision.store_id == store_id)
     query = query.where(Revision.state == state) if state else query.where(Revision.state.in_(LISTED))
     if batch_id is not None:
-        query = query.where(Revision.batch_id == batch_id)
+        query = query.where(Revision.id.in_(_of_batch(batch_id)))
+    # A file may be attached twice, one revision answering and one on its way: it is one entry, or paging by its id
+    # would go round in circles.
+    newest = select(func.max(Revision.seq)).where(Revision.store_id == store_id, Revision.state.in_(LISTED))
+    query = query.where(Revision.seq.in_(newest.group_by(Revision.file_id)))
     # The wire names a revision by its file, so that is what `after` and `before` hold.
     return await page(session, query, Revision.seq, Revision.file_id, cursor)
 
@@ -131,8 +147,10 @@ async def newest_by_key(
 ) -> Page[Revision]:
     """A page of documents: of each key its newest listed revision."""
     newest = select(func.max(Revision.seq)).where(Revision.store_id == store_id, Revision.state.in_(LISTED))
+    if key is not None:
+        newest = newest.where(Revision.key == key)
     query = select(Revision).where(Revision.seq.in_(newest.group_by(Revision.key)))
-    for column, wanted in ((Revision.key, key), (Revision.state, state), (Revision.stage, stage)):
+    for column, wanted in ((Revision.state, state), (Revision.stage, stage)):
         if wanted is not None:
             query = query.where(column == wanted)
     return await page(session, query, Revision.seq, Revision.key, cursor)
@@ -166,7 +184,7 @@ async def retry(session: AsyncSession, revision: Revision) -> Revision:
 
 async def retry_batch(session: AsyncSession, batch_id: str) -> list[Revision]:
     """Put everything of a batch that failed back in line."""
-    return await _try_again(session, Revision.batch_id == batch_id, Revision.state == RevisionState.FAILED)
+    return await _try_again(session, Revision.id.in_(_of_batch(batch_id)), Revision.state == RevisionState.FAILED)
 
 
 async def cancel(session: AsyncSession, revision: Revision) -> Revision:
@@ -183,13 +201,20 @@ async def cancel(session: AsyncSession, revision: Revision) -> Revision:
 
 async def cancel_batch(session: AsyncSession, batch_id: str) -> None:
     """Stop the work of a batch that is not finished."""
-    await _cancel(session, Revision.batch_id == batch_id)
+    await _cancel(session, Revision.id.in_(_of_batch(batch_id)))
 
 
-async def of_store(session: AsyncSession, store_id: str) -> list[Revision]:
-    """Every revision of a store that is being deleted, taken from whoever works on it."""
-    await session.execute(update(Revision).where(Revision.store_id == store_id).values(state=RevisionState.DELETED))
-    return list(await session.scalars(select(Revision).where(Revision.store_id == store_id)))
+def _of_batch(batch_id: str) -> Select[str]:
+    return select(BatchRevision.revision_id).where(BatchRevision.batch_id == batch_id)
+
+
+async def of_store(session: AsyncSession, store_id: str) -> list[str]:
+    """The ids of every revision of a store that is being deleted, taken from whoever works on it."""
+    await session.execute(
+        update(Revision).where(Revision.store_id == store_id).values(state=RevisionState.DELETED),
+        execution_options={"synchronize_session": False},
+    )
+    return list(await session.scalars(select(Revision.id).where(Revision.store_id == store_id)))
 
 
 async def mark_deleted(session: AsyncSession, store_id: str | None, file_id: str) -> list[Revision]:
@@ -244,12 +269,12 @@ async def _listed_by_file(session: AsyncSession, store_id: str, file_id: str) ->
     query = select(Revision).where(
         Revision.store_id == store_id, Revision.file_id == file_id, Revision.state.in_(LISTED)
     )
-    return await session.scalar(query.order_by(Revision.seq.desc()).limit(1))
+    return await session.scalar(query.order_by(Revision.seq.desc()).limit(1).with_for_update())
 
 
 async def _newest(session: AsyncSession, store_id: str, key: str) -> Revision | None:
     query = select(Revision).where(Revision.store_id == store_id, Revision.key == key, Revision.state.in_(LISTED))
-    return await session.scalar(query.order_by(Revision.seq.desc()).limit(1))
+    return await session.scalar(query.order_by(Revision.seq.desc()).limit(1).with_for_update())
 
 
 def _chunked_as(revision: Revision, chunking: Chunking | None) -> bool:
