@@ -9,8 +9,9 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export HF_HUB_OFFLINE := 1
 
 ifndef DOCS
-DOCS := $(wildcard README.md docs)
-QUESTIONS := --question 'How do I start the service?' --question 'Where is the data kept?' --question 'What is a citation?'
+DOCS := tests/data/handbook
+QUESTIONS := --question 'How many days of annual leave do employees receive?' --question 'When is the canteen open?' \
+	--question 'What is the boiling point of tungsten?'
 endif
 
 .DEFAULT_GOAL := help

@@ -14,7 +14,7 @@ from api.wire.filters import to_filter
 from api.wire.search import RankingOptions
 from generation.model import Answer, Answered, Question
 from indexes.catalog import responses, stores
-from indexes.errors import InvalidRequest
+from indexes.errors import InvalidRequest, Unavailable
 from indexes.ids import Kind, new_id
 from indexes.model import Hit
 from retrieval.search import Query
@@ -35,6 +35,7 @@ class Record:
 
     project: str
     id: str = field(default_factory=lambda: new_id(Kind.TRACE))
+    earlier: frozenset[str] = frozenset()
     hits: Sequence[Hit] = ()
     answer: Answer | None = None
     retrieve_ms: float = 0.0
@@ -42,8 +43,8 @@ class Record:
 
     @property
     def sources(self) -> set[str]:
-        """The revisions that the answer was made from."""
-        return {hit.chunk.revision_id for hit in self.hits}
+        """The revisions that the answer was made from, those of the answers it continues included."""
+        return {hit.chunk.revision_id for hit in self.hits} | self.earlier
 
 
 async def target(state: State, project: str, model: str | None, tools: Sequence[FileSearchTool]) -> Target:
@@ -74,7 +75,6 @@ async def keep_trace(state: State, where: Target, question: Question, record: Re
     """Store what made the answer."""
     async with state.database.write() as session:
         await responses.trace(session, record.project, record.id, _trace(where, question, record))
-        await stores.touch(session, where.store_ids)
 
 
 async def _ask(state: State, where: Target, question: Question, record: Record) -> AsyncGenerator[AskEvent, None]:
@@ -91,8 +91,19 @@ async def _ask(state: State, where: Target, question: Question, record: Record) 
                 if isinstance(event, Answered):
                     record.answer = event.answer
                     record.answer_ms = (time.perf_counter() - searched) * 1e3
+                    await _still_there(state, record)
                     await keep_trace(state, where, question, record)
                 yield event
+
+
+async def _still_there(state: State, record: Record) -> None:
+    """A delete that returned while this was answered must not be followed by the deleted text (I4)."""
+    async with state.database.read() as session:
+        if not await responses.alive(session, record.sources):
+            raise Unavailable(
+                "A document that this answer was made from has been deleted meanwhile. Ask again.",
+                code="source_deleted",
+            )
 
 
 def _query(state: State, tool: FileSearchTool | None, question: Question) -> Query:

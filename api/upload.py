@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks  # exists for type checkers only
 
 _FIELD_BYTES = 64 * 1024
+_FIELDS = 16
 _OVERHEAD_BYTES = 1 << 20
 """What a multipart body may hold beside the file itself."""
 _LINGER_S = 30.0
@@ -143,10 +144,15 @@ class _Reading:
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
         self._is_file = b"filename" in options
         if not self._is_file:
+            self._check_field()
             return
         if self._name != "file" or self.result.filename is not None:
             raise InvalidRequest("One file is taken at a time, as the field `file`.", param=self._name or "file")
         self.result.filename = options[b"filename"].decode("utf-8", "replace")
+
+    def _check_field(self) -> None:
+        if len(self.result.fields) >= _FIELDS:
+            raise InvalidRequest(f"An upload has at most {_FIELDS} fields beside the file.", param=self._name)
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         piece = data[start:end]

@@ -1,6 +1,6 @@
 """Ingestion by a real service beside the bare embedder on the same chunks.
 
-    python -m bench.ingest --data ../shared/data [--files 150] [--all] [--rounds 3]
+    python -m bench.ingest --data ../shared/data [--files 40] [--all] [--rounds 2]
 
 A fresh service with an empty home gets Markdown documents over HTTP as `citewell ingest` sends them; the clock runs
 from the first upload until all are completed. Then the same chunk texts go through `SentenceTransformer.encode` and
@@ -152,9 +152,9 @@ def _sources(data: Path, count: int | None) -> list[Source]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--files", type=int, default=150)
+    parser.add_argument("--files", type=int, default=40)
     parser.add_argument("--all", action="store_true", help="every file")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     sources = _sources(arguments.data, None if arguments.all else arguments.files)
     print_heading("Ingestion beside the bare embedder")

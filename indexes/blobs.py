@@ -86,7 +86,7 @@ class DirectoryBlobs:
             _sync(folder)
 
     def write(self, key: str, data: bytes) -> None:
-        with tempfile.NamedTemporaryFile(dir=self._incoming, delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=self._incoming, prefix="upload-", delete=False) as file:
             file.write(data)
         try:
             self.add(Path(file.name), key)

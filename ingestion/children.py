@@ -225,7 +225,14 @@ class Children:
             raise _closed()
         child = await _Child.start(self._limits)
         self._running.add(child)
+        await self._end_if_closed(child)
         return child
+
+    async def _end_if_closed(self, child: _Child) -> None:
+        """The pool may have been closed while the child was being started."""
+        if self._closed:
+            await self._end(child)
+            raise _closed()
 
     async def _end(self, child: _Child) -> None:
         self._running.discard(child)

@@ -10,9 +10,9 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.blobs import Blobs, blob_key
-from indexes.catalog import erasing, files, responses, stores, versions
+from indexes.catalog import erasing, files, responses, revisions, stores, versions
 from indexes.catalog.database import Database
-from indexes.catalog.deleting import Doomed
+from indexes.catalog.deleting import Doomed, DoomedStore
 from indexes.catalog.erasing import Rows
 from indexes.catalog.responses import Made
 from indexes.catalog.tables import File, Revision, RevisionState, Store
@@ -20,6 +20,7 @@ from indexes.catalog.versions import Version
 from indexes.errors import NotFound, Unavailable
 from indexes.index import Engine, Index
 from ingestion.receipt import Gone, Receipt
+from ingestion.threads import to_its_end
 
 _GRACE_TRIES = 20
 _GRACE_STEP_S = 0.1
@@ -65,13 +66,22 @@ class Eraser:
         async with self._database.write() as session:
             lease = await erasing.begin(session, revision)
         if lease is not None:
-            await asyncio.to_thread(self._erase_points, held_in, revision.id)
+            await to_its_end(self._erase_points, held_in, revision.id)
             if revision.state in (RevisionState.DELETED, RevisionState.SUPERSEDED):
                 await asyncio.to_thread(self._blobs.delete, text_key(revision.id))
             async with self._database.write() as session:
                 await erasing.finish(session, lease, revision.state)
         points = await asyncio.to_thread(self._points, held_in, [revision.id])
         return _receipt(before, await look(), redacted, points)
+
+    async def forgotten(self, revision: Revision) -> None:
+        """Take back what was written after a deleted revision's row was gone: nobody else knows of it."""
+        async with self._database.read() as session:
+            if await revisions.exists(session, revision.id):
+                return
+            held_in = await versions.kept(session, revision.store_id)
+        await to_its_end(self._erase_points, held_in, revision.id)
+        await asyncio.to_thread(self._blobs.delete, text_key(revision.id))
 
     async def doomed(self, doomed: Doomed) -> Receipt:
         """Erase revisions, then files, and count all of them, also what the reconciler was quicker to erase."""
@@ -102,13 +112,13 @@ class Eraser:
             await files.remove(session, [file.id for file in hidden])
         return Gone(len(hidden), sum(await asyncio.to_thread(_each, self._is_there, keys)))
 
-    async def store(self, store: Store, doomed: Doomed) -> Receipt:
+    async def store(self, store: Store, doomed: DoomedStore) -> Receipt:
         """Erase a store with its index versions and the texts of its revisions, unless a worker still holds one.
 
         Files of parts are erased in any case.
         """
         redacted = await self._redacted(responses.of_store(store.id))
-        doomed_ids = [revision.id for revision in doomed.revisions]
+        doomed_ids = doomed.revision_ids
         look = partial(self._look, partial(erasing.rows_of_store, store_id=store.id), doomed_ids)
         before = await look()
         async with self._database.read() as session:

@@ -1,6 +1,7 @@
 """What content owners do: upload, attach, change, cancel, delete. Each call is one transaction and what follows."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from indexes.catalog.database import Database
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.revisions import Attachment
 from indexes.catalog.tables import Batch, File, IndexVersion, Revision, RevisionState, Store, VersionState
-from indexes.errors import NotFound
+from indexes.errors import Conflict, NotFound
 from indexes.ids import Kind, new_id
 from indexes.index import Engine
 from indexes.manifest import Chunking, Manifest
@@ -20,6 +21,10 @@ from indexes.model import Attributes
 from ingestion.erase import Eraser, file_key
 from ingestion.queue import Queue
 from ingestion.receipt import Receipt
+from ingestion.threads import to_its_end
+
+_SYNC_S = 60.0
+"""How long after a crash another may go on bringing attributes to the indexes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,13 @@ class Intake:
             expires_at=upload.expires_at,
         )
         await asyncio.to_thread(self._blobs.add, upload.path, file_key(file.id))
-        async with self._database.write() as session:
-            session.add(file)
-            idempotency.remember(session, project, request, file.id)
+        try:
+            async with self._database.write() as session:
+                session.add(file)
+                idempotency.remember(session, project, request, file.id)
+        except Conflict:
+            await asyncio.to_thread(self._blobs.delete, file_key(file.id))
+            raise
         return file
 
     async def create_store(
@@ -124,7 +133,7 @@ class Intake:
     async def attach(self, project: str, store_id: str, wanted: Wanted, request: Idempotency | None) -> Revision:
         """Put one file on its way into a store."""
         async with self._database.write() as session:
-            await stores.get(session, project, store_id)
+            await stores.get(session, project, store_id, locked=True)
             found = await files.get_many(session, project, [wanted.file_id])
             if await idempotency.earlier(session, project, request):
                 return await revisions.get(session, store_id, wanted.file_id)
@@ -139,7 +148,7 @@ class Intake:
     ) -> Batch:
         """Put many files on their way, all or none."""
         async with self._database.write() as session:
-            await stores.get(session, project, store_id)
+            await stores.get(session, project, store_id, locked=True)
             known = await idempotency.earlier(session, project, request)
             if known is not None:
                 return await stores.batch(session, store_id, known)
@@ -157,7 +166,11 @@ class Intake:
         async with self._database.write() as session:
             await stores.get(session, project, store_id)
             revision = await revisions.get(session, store_id, file_id)
-            changed = await revisions.set_attributes(session, revision, attributes)
+            # The one that answers may be older than the one on its way: both are this document.
+            same = [revision, *await revisions.others_listed(session, revision)]
+            changed = await revisions.with_parts(session, same)
+            for one in changed:
+                revisions.change_attributes(one, attributes)
         await self._follow_up(changed)
         return revision
 
@@ -227,19 +240,32 @@ class Intake:
             doomed = await deleting.of_store(session, store.id)
         return await self._eraser.store(store, doomed)
 
+    async def expire_store(self, store: Store) -> None:
+        """Delete a store past its `expires_after`, unless it was used meanwhile, or one whose deletion was begun."""
+        async with self._database.write() as session:
+            if not await stores.expire(session, store.id):
+                return
+        await self.delete_store(store)
+
     async def sync_attributes(self, revision: Revision) -> None:
-        """Bring the points of a current revision to its newest attributes."""
-        async with self._database.read() as session:
+        """Bring the points of a current revision to its newest attributes.
+
+        One at a time, or the older of two changes could reach the index last. Where another is at it, the reconciler
+        comes back.
+        """
+        async with self._database.write() as session:
+            lease = await work.hold(session, revision, "attributes", _SYNC_S)
+            if lease is None:
+                return
+            attributes = await work.attributes(session, lease)
             held_in = await versions.kept(session, revision.store_id)
-        attributes = revision.attributes
         for version in held_in:
-            try:
+            with contextlib.suppress(NotFound):
                 index = await asyncio.to_thread(self._engine.open, version.id, version.manifest)
-            except NotFound:
-                continue
-            await asyncio.to_thread(index.set_attributes, revision.id, attributes)
+                await to_its_end(index.set_attributes, revision.id, attributes)
         async with self._database.write() as session:
             await work.attributes_synced(session, revision.id, attributes)
+            await work.let_go(session, lease)
 
     async def _follow_up(self, attached: Sequence[Revision]) -> None:
         """After the commit: start the new work, and tell indexes of attributes that changed on finished documents."""

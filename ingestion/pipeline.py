@@ -9,14 +9,14 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from indexes import ids
 from indexes.blobs import Blobs
-from indexes.catalog import parts, reuse, revisions, versions, work
+from indexes.catalog import parts, reuse, revisions, stores, versions, work
 from indexes.catalog.database import Database
 from indexes.catalog.deleting import Doomed
 from indexes.catalog.parts import Attached
@@ -28,7 +28,7 @@ from indexes.errors import CitewellError, DocumentError, LeaseLost, NotFound, Un
 from indexes.index import Engine, Index
 from indexes.lexical import Analyser
 from indexes.manifest import Chunking, Manifest
-from indexes.model import Attributes, CanonicalText, Chunk, Point, Span
+from indexes.model import Attributes, CanonicalText, Chunk, Point, Span, Vector
 from ingestion.chunk import fit
 from ingestion.erase import Eraser, file_key, text_key
 from ingestion.leases import kept_alive
@@ -37,10 +37,12 @@ from ingestion.parse.artefact import dumps, loads
 from ingestion.parts import Found, PartFinder
 from ingestion.queue import Queue
 from ingestion.settings import WorkerSettings
+from ingestion.threads import to_its_end
 from ingestion.vectors import VectorMaker
 
 log = logging.getLogger(__name__)
 _MOST_DOUBLINGS = 5
+_UNFORESEEN = "Something went wrong on the server. If it stays so, tell its operator the id of the file."
 OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -101,14 +103,15 @@ class Pipeline:
         except LeaseLost:
             log.info("the work on %s was taken over, cancelled or deleted", revision.id)
             await self._release(lease)
+            await self.eraser.forgotten(revision)
         except asyncio.CancelledError:
             await self._release(lease)
             raise
         except CitewellError as error:
             await self._give_up(revision, lease, error)
-        except Exception as error:
+        except Exception:
             log.exception("the work on %s failed", revision.id)
-            await self._give_up(revision, lease, CitewellError(f"Citewell failed here: {error!r}."))
+            await self._give_up(revision, lease, CitewellError(_UNFORESEEN))
 
     async def _advance(self, revision: Revision, lease: Lease) -> Doomed:
         """Do what is left to do; what readers see no more because of it is for the caller to erase."""
@@ -131,10 +134,10 @@ class Pipeline:
     async def _parsed(self, job: Job) -> CanonicalText:
         revision = job.revision
         if revision.text_blob is not None:
-            return loads(await asyncio.to_thread(self.blobs.read, revision.text_blob))
+            return await asyncio.to_thread(self._stored_text, revision.text_blob)
         text = await self._parsed_before(revision) or await self._parsed_now(revision)
-        data = dumps(text)
-        await asyncio.to_thread(self.blobs.write, text_key(revision.id), data)
+        data = await asyncio.to_thread(dumps, text)
+        await to_its_end(self.blobs.write, text_key(revision.id), data)
         async with self.database.write() as session:
             await work.advance(
                 session,
@@ -154,9 +157,12 @@ class Pipeline:
         if twin is None or twin.text_blob is None:
             return None
         try:
-            return loads(await asyncio.to_thread(self.blobs.read, twin.text_blob))
+            return await asyncio.to_thread(self._stored_text, twin.text_blob)
         except NotFound:
             return None  # it is being deleted at this moment
+
+    def _stored_text(self, key: str) -> CanonicalText:
+        return loads(self.blobs.read(key))
 
     async def _parsed_now(self, revision: Revision) -> CanonicalText:
         async with local_file(self.blobs, file_key(revision.file_id)) as path:
@@ -188,7 +194,7 @@ class Pipeline:
 
     async def _indexed(self, job: Job, version: Version, chunks: Sequence[Chunk], attributes: Attributes) -> None:
         """Store what this version does not hold yet."""
-        index = await asyncio.to_thread(self.engine.create, version.id, version.manifest)
+        index = await to_its_end(self.engine.create, version.id, version.manifest)
         held = await asyncio.to_thread(index.chunk_ids, job.revision.id)
         missing = [chunk for chunk in chunks if chunk.id not in held]
         analyser = Analyser(version.manifest.lexical)
@@ -196,11 +202,7 @@ class Pipeline:
         for first in range(0, len(missing), self.settings.batch_chunks):
             batch = missing[first : first + self.settings.batch_chunks]
             made = await self.vectors.vectors(job.revision, batch, version, job.held_in)
-            points = [
-                Point(chunk.id, chunk.revision_id, made.by_chunk[chunk.id], analyser.document(chunk.text), attributes)
-                for chunk in batch
-            ]
-            await asyncio.to_thread(index.upsert, points)
+            await to_its_end(_store, index, analyser, batch, made.by_chunk, attributes)
             done, reused = done + len(batch), reused + made.reused
             async with self.database.write() as session:
                 await work.progress(session, job.lease, done, reused)
@@ -212,7 +214,7 @@ class Pipeline:
             index = await self._opened(version)
             found = await asyncio.to_thread(index.chunk_ids, job.revision.id)
             if found != expected:
-                await asyncio.to_thread(index.delete, job.revision.id)
+                await to_its_end(index.delete, job.revision.id)
                 raise Unavailable(
                     f"Index version {version.id} holds {len(found)} chunks where {len(expected)} were stored. "
                     "They are stored again."
@@ -225,6 +227,8 @@ class Pipeline:
         """
         while True:
             async with self.database.write() as session:
+                if found.parts:  # a delete of the store comes before them, or finds them
+                    await stores.project(session, job.revision.store_id, locked=True)
                 attributes = await work.unsynced_attributes(session, job.lease)
                 if attributes is None:
                     mine = await work.complete(session, job.lease)
@@ -233,7 +237,7 @@ class Pipeline:
                     return await parts.attach(session, mine, found.parts) if is_parent else Attached()
             for version in job.held_in:
                 index = await self._opened(version)
-                await asyncio.to_thread(index.set_attributes, job.revision.id, attributes)
+                await to_its_end(index.set_attributes, job.revision.id, attributes)
             async with self.database.write() as session:
                 await work.attributes_synced(session, job.revision.id, attributes)
 
@@ -266,6 +270,16 @@ class Pipeline:
     def _most_attempts(self, error: CitewellError) -> int:
         """An outage is not the document's fault, and ends; what fails here for no known reason may fail for ever."""
         return self.settings.outage_attempts if isinstance(error, Unavailable) else self.settings.max_attempts
+
+
+def _store(
+    index: Index, analyser: Analyser, chunks: Sequence[Chunk], vectors: Mapping[str, Vector], attributes: Attributes
+) -> None:
+    points = [
+        Point(chunk.id, chunk.revision_id, vectors[chunk.id], analyser.document(chunk.text), attributes)
+        for chunk in chunks
+    ]
+    index.upsert(points)
 
 
 def _chunking(revision: Revision, manifest: Manifest) -> Chunking:

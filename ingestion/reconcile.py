@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 
 from indexes.catalog import files, stores, work
 from indexes.catalog.database import Database
@@ -39,11 +40,19 @@ class Reconciler:
             unsynced = await work.unsynced(session, _AT_ONCE)
             old_files = await files.expired(session)
             old_stores = await stores.unwanted(session)
+        # One by one and apart: what cannot be cleaned up now must not keep the rest from it.
         for revision in leftovers:
-            await self._eraser.revision(revision)
+            await _tried(self._eraser.revision(revision))
         for revision in unsynced:
-            await self._intake.sync_attributes(revision)
+            await _tried(self._intake.sync_attributes(revision))
         for file in old_files:
-            await self._intake.delete_file(file)
+            await _tried(self._intake.delete_file(file))
         for store in old_stores:
-            await self._intake.delete_store(store)
+            await _tried(self._intake.expire_store(store))
+
+
+async def _tried(step: Awaitable[object]) -> None:
+    try:
+        await step
+    except CitewellError as error:
+        log.warning("something could not be cleaned up and will be tried again: %s", error.message)

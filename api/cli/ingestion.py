@@ -49,14 +49,17 @@ class Source:
 def collect(paths: Iterable[Path]) -> list[Source]:
     """The files behind `paths`, by key: a folder's files under their relative paths, hidden ones left out.
 
-    Raises InvalidRequest where a folder cannot be read: its files must not look as if they had vanished.
+    Raises InvalidRequest where two files would have one key, and where a folder cannot be read: its files must not
+    look as if they had vanished.
     """
     found: dict[str, Source] = {}
     for root in paths:
         for path in [root] if root.is_file() else _files(root):
             relative = path.name if path == root else path.relative_to(root).as_posix()
             key = os.fsencode(relative).decode("utf-8", "replace")
-            found.setdefault(key, Source(path, key))
+            other = found.setdefault(key, Source(path, key)).path
+            if other.resolve() != path.resolve():
+                raise InvalidRequest(f"{other} and {path} would both be '{key}'. Ingest the folder that holds both.")
     return list(found.values())
 
 

@@ -120,7 +120,7 @@ def _expires_at(fields: dict[str, str]) -> float | None:
     if seconds is None:
         return None
     anchor: Literal["created_at"] | str = fields.get("expires_after[anchor]", "created_at")
-    if anchor != "created_at" or not seconds.isdecimal() or not 3600 <= int(seconds) <= 2_592_000:
+    if anchor != "created_at" or not seconds.isdecimal() or len(seconds) > 9 or not 3600 <= int(seconds) <= 2_592_000:
         raise InvalidRequest(
             "`expires_after` takes the anchor `created_at` and 3600 to 2592000 seconds.", param="expires_after"
         )

@@ -1,5 +1,7 @@
 """`/v1/models` and `/v1/embeddings`: the models that the platform itself uses."""
 
+import asyncio
+
 from fastapi import APIRouter
 
 from api.deps import Reader, StateDep
@@ -54,5 +56,5 @@ async def create_embeddings(state: StateDep, _caller: Reader, request: Embedding
         if request.dimensions not in (None, spec.dimension):
             raise InvalidRequest(f"'{request.model}' has {spec.dimension} dimensions.", param="dimensions")
         vectors = await embedder.documents(request.texts)
-    tokens = sum(len(embedder.tokenizer.offsets(text)) for text in request.texts)
+    tokens = await asyncio.to_thread(lambda: sum(len(embedder.tokenizer.offsets(text)) for text in request.texts))
     return EmbeddingList.of(vectors, request, tokens=tokens)

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from api import asking
 from api.asking import Record
-from api.deps import IdempotencyDep, Reader, StateDep
+from api.deps import IdempotencyDep, Reader, StateDep, Writer
 from api.response_draft import AskEvents, ResponseDraft
 from api.sse import STREAMED, EventStream, encode_event, gather, primed, response_events
 from api.state import State
@@ -39,8 +39,8 @@ async def create_response(
         if known is not None:
             return JSONResponse((await responses.get(session, caller.project, known)).body)
     where = await asking.target(state, caller.project, request.model, request.tools)
-    question = request.to_question(await _earlier_turns(state, caller.project, request.previous_response_id))
-    record = Record(caller.project)
+    turns, sources = await _earlier(state, caller.project, request.previous_response_id)
+    question, record = request.to_question(turns), Record(caller.project, earlier=frozenset(sources))
     draft = ResponseDraft(
         id=new_id(Kind.RESPONSE),
         search_id=new_id(Kind.SEARCH_CALL),
@@ -52,7 +52,7 @@ async def create_response(
     )
     events = asking.begin(state, where, question, record)
     if request.stream:
-        return EventStream(_stream(state, draft, await primed(events), record))
+        return EventStream(_stream(state, draft, await primed(events), record, again))
     searched, answer = await gather(events)
     response = draft.finished(searched, answer, completed_at=int(time.time()))
     await _keep(state, response, request, record, again)
@@ -67,7 +67,7 @@ async def get_response(state: StateDep, caller: Reader, response_id: ResponseId)
 
 
 @router.delete("/{response_id}")
-async def delete_response(state: StateDep, caller: Reader, response_id: ResponseId) -> ResponseDeleted:
+async def delete_response(state: StateDep, caller: Writer, response_id: ResponseId) -> ResponseDeleted:
     """Forget a stored response."""
     async with state.database.write() as session:
         await responses.get(session, caller.project, response_id)
@@ -94,11 +94,13 @@ async def list_input_items(state: StateDep, caller: Reader, response_id: Respons
     return Page.of([InputItemMessage.model_validate(item) for item in row.input], has_more=False)
 
 
-async def _stream(state: State, draft: ResponseDraft, events: AskEvents, record: Record) -> AsyncGenerator[bytes, None]:
+async def _stream(
+    state: State, draft: ResponseDraft, events: AskEvents, record: Record, again: Idempotency | None
+) -> AsyncGenerator[bytes, None]:
     async with aclosing(response_events(draft, events)) as steps:
         async for step in steps:
             if isinstance(step, ResponseEvent) and step.response.status in ("completed", "incomplete"):
-                await _keep(state, step.response, draft.request, record, None)
+                await _keep(state, step.response, draft.request, record, again)
             yield encode_event(step)
 
 
@@ -113,9 +115,11 @@ async def _keep(
         idempotency.remember(session, record.project, again, response.id)
 
 
-async def _earlier_turns(state: State, project: str, response_id: str | None) -> list[Turn]:
-    """What was said before, oldest first, through the chain of responses that each continue another."""
+async def _earlier(state: State, project: str, response_id: str | None) -> tuple[list[Turn], set[str]]:
+    """What was said before, oldest first, through the chain of responses that each continue another; and of what it was
+    made, without what was deleted since: that text is gone from it already."""
     turns: list[Turn] = []
+    sources: set[str] = set()
     async with state.database.read() as session:
         while response_id is not None and len(turns) < _MOST_TURNS:
             row = await responses.get(session, project, response_id)
@@ -126,8 +130,10 @@ async def _earlier_turns(state: State, project: str, response_id: str | None) ->
                 if item["type"] == "message"
             ]
             turns = [turn for turn in asked if turn.role in ("user", "assistant")] + said + turns
+            if row.redacted_at is None:
+                sources |= await responses.sources(session, row.id)
             response_id = row.body["previous_response_id"]
-    return turns
+    return turns, sources
 
 
 def _input_items(request: ResponseCreate) -> list[dict[str, Any]]:

@@ -116,7 +116,8 @@ async def canonical_text(state: State, revision: Revision) -> CanonicalText:
             "Wait until it is completed.",
             code="no_text",
         )
-    return loads(await asyncio.to_thread(state.blobs.read, revision.text_blob))
+    key = revision.text_blob
+    return await asyncio.to_thread(lambda: loads(state.blobs.read(key)))
 
 
 def wanted(request: VectorStoreFileCreate) -> Wanted:

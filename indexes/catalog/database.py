@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 import orjson
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from indexes.errors import SettingsError, Unavailable
+from indexes.catalog.tables import IdempotencyKey
+from indexes.errors import Conflict, SettingsError, Unavailable
 from indexes.settings import CatalogSettings
 
 T = TypeVar("T")
@@ -83,6 +85,15 @@ def database_errors() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         raise Unavailable(f"The catalog database did not answer: {error.orig}. Try again.") from error
+    except PoolTimeout as error:
+        raise Unavailable("The catalog database is busy. Try again.") from error
+    except IntegrityError as error:
+        if IdempotencyKey.__tablename__ in str(error.orig):
+            raise Conflict(
+                "The same request is being handled at this moment. Send it again to get its result.",
+                code="idempotency_in_progress",
+            ) from error
+        raise
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable(f"The connection to the catalog database broke: {error.orig}. Try again.") from error

@@ -27,6 +27,14 @@ class Doomed:
     files: Sequence[File] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class DoomedStore:
+    """The same of a whole store, of which only the ids of its revisions are wanted."""
+
+    revision_ids: Sequence[str]
+    files: Sequence[File]
+
+
 async def of_file(session: AsyncSession, store_id: str | None, file_id: str) -> Doomed:
     """Hide a file's revisions, in one store or in all."""
     here = () if store_id is None else (Revision.store_id == store_id,)
@@ -38,11 +46,16 @@ async def of_key(session: AsyncSession, store_id: str, key: str) -> Doomed:
     return await _with_parts(session, await _hide(session, Revision.store_id == store_id, Revision.key == key))
 
 
-async def of_store(session: AsyncSession, store_id: str) -> Doomed:
+async def of_store(session: AsyncSession, store_id: str) -> DoomedStore:
     """Hide every revision of a store that is being deleted, taken from whoever works on it."""
-    await _hide(session, Revision.store_id == store_id)
-    rows = list(await session.scalars(select(Revision).where(Revision.store_id == store_id)))
-    return Doomed(rows, await _release(session, rows))
+    mine = Revision.store_id == store_id
+    await session.execute(
+        update(Revision).where(mine).values(state=RevisionState.DELETED),
+        execution_options={"synchronize_session": False},
+    )
+    revision_ids = list(await session.scalars(select(Revision.id).where(mine)))
+    of_parts = select(Revision.file_id).where(mine, Revision.parent_id.is_not(None))
+    return DoomedStore(revision_ids, await _released(session, File.id.in_(of_parts)))
 
 
 async def of_parts(session: AsyncSession, revision_ids: Sequence[str]) -> Doomed:
@@ -84,10 +97,14 @@ def _belongs_to(parent: Revision) -> ColumnElement[bool]:
 
 async def _release(session: AsyncSession, rows: Sequence[Revision]) -> list[File]:
     """Hide the files of deleted parts, except those that somebody has attached elsewhere."""
-    other = aliased(Revision)
-    in_use = exists().where(other.file_id == File.id, other.state != RevisionState.DELETED)
     released = []
     for file_ids in batched([row.file_id for row in rows if row.parent_id is not None]):
-        statement = update(File).where(File.id.in_(file_ids), ~File.deleting, ~in_use).values(deleting=True)
-        released += list(await session.scalars(statement.returning(File), execution_options=_REFRESHED))
+        released += await _released(session, File.id.in_(file_ids))
     return released
+
+
+async def _released(session: AsyncSession, which: ColumnElement[bool]) -> list[File]:
+    other = aliased(Revision)
+    in_use = exists().where(other.file_id == File.id, other.state != RevisionState.DELETED)
+    statement = update(File).where(which, ~File.deleting, ~in_use).values(deleting=True)
+    return list(await session.scalars(statement.returning(File), execution_options=_REFRESHED))

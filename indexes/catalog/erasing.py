@@ -8,12 +8,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.database import batched
 from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
-from indexes.catalog.work import Lease
+from indexes.catalog.work import Lease, hold
 
 OWNER = "eraser"
 LEASE_S = 60.0
@@ -29,14 +29,7 @@ class Rows:
 
 async def begin(session: AsyncSession, revision: Revision) -> Lease | None:
     """Take the lease of a revision that is still in the state it was read in; None where that cannot be had."""
-    fence = await session.scalar(
-        update(Revision)
-        .where(Revision.id == revision.id, Revision.state == revision.state, Revision.lease_until < time.time())
-        .values(lease_owner=OWNER, lease_until=time.time() + LEASE_S, fence=Revision.fence + 1)
-        .returning(Revision.fence),
-        execution_options={"synchronize_session": False},
-    )
-    return None if fence is None else Lease(revision.id, OWNER, fence)
+    return await hold(session, revision, OWNER, LEASE_S)
 
 
 async def finish(session: AsyncSession, lease: Lease, erased: RevisionState) -> None:

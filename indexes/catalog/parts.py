@@ -3,14 +3,15 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from indexes.catalog import deleting, revisions
 from indexes.catalog.database import batched
 from indexes.catalog.deleting import Doomed
 from indexes.catalog.revisions import LISTED
-from indexes.catalog.tables import File, Revision
+from indexes.catalog.tables import BatchRevision, File, Revision
 from indexes.errors import Unavailable
 from indexes.ids import Kind, new_id
 
@@ -69,9 +70,10 @@ async def attach(session: AsyncSession, parent: Revision, parts: Collection[Part
     # A document that the owner has attached under the key of a part stays the owner's.
     moved = [row for row in already.values() if row.parent_id not in (None, parent.id)]
     for row in moved:
-        row.parent_id, row.batch_id = parent.id, parent.batch_id or row.batch_id
+        row.parent_id = parent.id
         revisions.change_attributes(row, parent.attributes)
     await session.flush()
+    await _share_batches(session, parent)
     again = []
     for ids in batched([row.id for row in moved]):
         again += await revisions.try_again(session, Revision.id.in_(ids), Revision.state.in_(revisions.STOPPED))
@@ -97,6 +99,18 @@ async def _of_predecessors(session: AsyncSession, parent: Revision) -> Iterable[
     return [(ident, key) for ident, key in await session.execute(query)]
 
 
+async def _share_batches(session: AsyncSession, parent: Revision) -> None:
+    """Make every part of `parent` a member of the batches that it is in."""
+    known = aliased(BatchRevision)
+    is_member = exists().where(known.batch_id == BatchRevision.batch_id, known.revision_id == Revision.id)
+    members = (
+        select(BatchRevision.batch_id, Revision.id)
+        .join(Revision, Revision.parent_id == BatchRevision.revision_id)
+        .where(BatchRevision.revision_id == parent.id, ~is_member)
+    )
+    await session.execute(insert(BatchRevision).from_select(["batch_id", "revision_id"], members))
+
+
 def _revision(parent: Revision, key: str, file: File) -> Revision:
     return Revision(
         id=new_id(Kind.REVISION),
@@ -105,7 +119,6 @@ def _revision(parent: Revision, key: str, file: File) -> Revision:
         sha256=file.sha256,
         filename=file.filename,
         key=key,
-        batch_id=parent.batch_id,
         parent_id=parent.id,
         attributes=dict(parent.attributes),
         max_tokens=parent.max_tokens,

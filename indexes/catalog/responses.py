@@ -31,6 +31,18 @@ async def store(
     session.add_all(ResponseSource(response_id=row.id, revision_id=source) for source in set(sources))
 
 
+async def alive(session: AsyncSession, revision_ids: Collection[str]) -> bool:
+    """Whether none of these revisions was deleted."""
+    there = select(func.count()).where(Revision.id.in_(revision_ids), Revision.state != RevisionState.DELETED)
+    return await session.scalar(there) == len(set(revision_ids))
+
+
+async def sources(session: AsyncSession, response_id: str) -> set[str]:
+    """The revisions that a stored answer was made from."""
+    query = select(ResponseSource.revision_id).where(ResponseSource.response_id == response_id)
+    return set(await session.scalars(query))
+
+
 async def trace(session: AsyncSession, project: str, trace_id: str, body: dict[str, Any]) -> None:
     """Keep what made an answer."""
     session.add(Trace(id=trace_id, project=project, body=body))

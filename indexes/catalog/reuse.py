@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Store
@@ -43,9 +43,10 @@ async def embedded(
     digests = {chunk.sha256: chunk.id for chunk in chunks}
     query = (
         _others(revision)
-        .with_only_columns(ChunkRow.sha256, ChunkRow.id, Revision.store_id)
+        .with_only_columns(ChunkRow.sha256, func.min(ChunkRow.id), Revision.store_id)
         .join(ChunkRow, ChunkRow.revision_id == Revision.id)
         .where(ChunkRow.sha256.in_(digests), Revision.has_points)
+        .group_by(ChunkRow.sha256, Revision.store_id)  # a footer may stand in every document
     )
     by_store: dict[str, dict[str, str]] = defaultdict(dict)
     for digest, chunk_id, store_id in await session.execute(query):

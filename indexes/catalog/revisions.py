@@ -4,11 +4,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.pages import Cursor, Page, page
-from indexes.catalog.tables import ChunkRow, File, Revision, RevisionState, Stage
+from indexes.catalog.tables import BatchRevision, ChunkRow, File, Revision, RevisionState, Stage
 from indexes.errors import Conflict, NotFound
 from indexes.ids import Kind, new_id
 from indexes.manifest import Chunking
@@ -62,33 +62,35 @@ async def attach(session: AsyncSession, store_id: str, wanted: Attachment, batch
         sha256=wanted.file.sha256,
         filename=wanted.file.filename,
         key=wanted.key,
-        batch_id=batch_id,
         attributes=dict(wanted.attributes),
         max_tokens=wanted.chunking and wanted.chunking.max_tokens,
         overlap_tokens=wanted.chunking and wanted.chunking.overlap_tokens,
     )
     session.add(revision)
     await session.flush()
+    await _note_batch(session, batch_id, revision)
     return revision
+
+
+async def _note_batch(session: AsyncSession, batch_id: str | None, revision: Revision) -> None:
+    if batch_id is not None:
+        await session.merge(BatchRevision(batch_id=batch_id, revision_id=revision.id))
 
 
 async def _reuse(session: AsyncSession, revision: Revision, wanted: Attachment, batch_id: str | None) -> Revision:
     revision.file_id, revision.filename = wanted.file.id, wanted.file.filename
-    if batch_id is not None:
-        revision.batch_id = batch_id
-    await set_attributes(session, revision, wanted.attributes)
+    await _note_batch(session, batch_id, revision)
+    for one in await with_parts(session, [revision]):
+        change_attributes(one, wanted.attributes)
+    await session.flush()
     await try_again(session, Revision.id == revision.id, Revision.state.in_(STOPPED))
     return revision
 
 
-async def set_attributes(session: AsyncSession, revision: Revision, attributes: Attributes) -> list[Revision]:
-    """Set the attributes of a revision and of its parts, which are these."""
-    parts = select(Revision).where(Revision.parent_id == revision.id, Revision.state.in_(LISTED))
-    rows = [revision, *await session.scalars(parts)]
-    for row in rows:
-        change_attributes(row, attributes)
-    await session.flush()
-    return rows
+async def with_parts(session: AsyncSession, rows: Sequence[Revision]) -> list[Revision]:
+    """These revisions, and what is listed of their parts: whose attributes are theirs."""
+    parts = select(Revision).where(Revision.parent_id.in_([row.id for row in rows]), Revision.state.in_(LISTED))
+    return [*rows, *await session.scalars(parts)]
 
 
 def change_attributes(revision: Revision, attributes: Attributes) -> None:
@@ -109,6 +111,19 @@ async def get(session: AsyncSession, store_id: str, file_id: str) -> Revision:
     return rows[-1]
 
 
+async def others_listed(session: AsyncSession, revision: Revision) -> list[Revision]:
+    """The other revisions of the same file in its store that are shown or on their way."""
+    query = select(Revision).where(
+        Revision.store_id == revision.store_id, Revision.file_id == revision.file_id, Revision.id != revision.id
+    )
+    return list(await session.scalars(query.where(Revision.state.in_(LISTED))))
+
+
+async def exists(session: AsyncSession, revision_id: str) -> bool:
+    """Whether the catalog still knows a revision."""
+    return await session.scalar(select(Revision.seq).where(Revision.id == revision_id)) is not None
+
+
 async def listing(
     session: AsyncSession,
     store_id: str,
@@ -120,7 +135,11 @@ async def listing(
     query = select(Revision).where(Revision.store_id == store_id)
     query = query.where(Revision.state == state) if state else query.where(Revision.state.in_(LISTED))
     if batch_id is not None:
-        query = query.where(Revision.batch_id == batch_id)
+        query = query.where(Revision.id.in_(_of_batch(batch_id)))
+    # A file may be attached twice, one revision answering and one on its way: it is one entry, or paging by its id
+    # would go round in circles.
+    newest = select(func.max(Revision.seq)).where(Revision.store_id == store_id, Revision.state.in_(LISTED))
+    query = query.where(Revision.seq.in_(newest.group_by(Revision.file_id)))
     # The wire names a revision by its file, so that is what `after` and `before` hold.
     return await page(session, query, Revision.seq, Revision.file_id, cursor)
 
@@ -136,8 +155,10 @@ async def newest_by_key(
 ) -> Page[Revision]:
     """A page of documents: of each key its newest listed revision."""
     newest = select(func.max(Revision.seq)).where(Revision.store_id == store_id, Revision.state.in_(LISTED))
+    if key is not None:
+        newest = newest.where(Revision.key == key)
     query = select(Revision).where(Revision.seq.in_(newest.group_by(Revision.key)))
-    for column, wanted in ((Revision.key, key), (Revision.state, state), (Revision.stage, stage)):
+    for column, wanted in ((Revision.state, state), (Revision.stage, stage)):
         if wanted is not None:
             query = query.where(column == wanted)
     return await page(session, query, Revision.seq, Revision.key, cursor)
@@ -171,7 +192,7 @@ async def retry(session: AsyncSession, revision: Revision) -> Revision:
 
 async def retry_batch(session: AsyncSession, batch_id: str) -> list[Revision]:
     """Put everything of a batch that failed back in line."""
-    return await try_again(session, Revision.batch_id == batch_id, Revision.state == RevisionState.FAILED)
+    return await try_again(session, Revision.id.in_(_of_batch(batch_id)), Revision.state == RevisionState.FAILED)
 
 
 async def cancel(session: AsyncSession, revision: Revision) -> Revision:
@@ -188,7 +209,11 @@ async def cancel(session: AsyncSession, revision: Revision) -> Revision:
 
 async def cancel_batch(session: AsyncSession, batch_id: str) -> None:
     """Stop the work of a batch that is not finished."""
-    await _cancel(session, Revision.batch_id == batch_id)
+    await _cancel(session, Revision.id.in_(_of_batch(batch_id)))
+
+
+def _of_batch(batch_id: str) -> Select[str]:
+    return select(BatchRevision.revision_id).where(BatchRevision.batch_id == batch_id)
 
 
 async def try_again(session: AsyncSession, *which: ColumnElement[bool]) -> list[Revision]:
@@ -225,12 +250,12 @@ async def _listed_by_file(session: AsyncSession, store_id: str, file_id: str) ->
     query = select(Revision).where(
         Revision.store_id == store_id, Revision.file_id == file_id, Revision.state.in_(LISTED)
     )
-    return await session.scalar(query.order_by(Revision.seq.desc()).limit(1))
+    return await session.scalar(query.order_by(Revision.seq.desc()).limit(1).with_for_update())
 
 
 async def _newest(session: AsyncSession, store_id: str, key: str) -> Revision | None:
     query = select(Revision).where(Revision.store_id == store_id, Revision.key == key, Revision.state.in_(LISTED))
-    return await session.scalar(query.order_by(Revision.seq.desc()).limit(1))
+    return await session.scalar(query.order_by(Revision.seq.desc()).limit(1).with_for_update())
 
 
 def _is_the_same(revision: Revision, wanted: Attachment) -> bool:

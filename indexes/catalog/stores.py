@@ -4,12 +4,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.pages import Cursor, Page, page
 from indexes.catalog.progress import Line
-from indexes.catalog.tables import Batch, Revision, RevisionState, Store
+from indexes.catalog.tables import Batch, BatchRevision, Revision, RevisionState, Store
 from indexes.errors import NotFound
 
 
@@ -37,9 +37,13 @@ class Counts:
         return self.in_progress + self.completed + self.failed + self.cancelled
 
 
-async def get(session: AsyncSession, project: str, store_id: str) -> Store:
-    """The store. Raises NotFound, also for another project's store."""
-    row = await session.scalar(select(Store).where(Store.id == store_id, Store.project == project, ~Store.deleting))
+async def get(session: AsyncSession, project: str, store_id: str, *, locked: bool = False) -> Store:
+    """The store. Raises NotFound, also for another project's store.
+
+    `locked` keeps it from being deleted until the transaction ends.
+    """
+    query = select(Store).where(Store.id == store_id, Store.project == project, ~Store.deleting)
+    row = await session.scalar(query.with_for_update(read=True) if locked else query)
     if row is None:
         raise NotFound(
             f"There is no vector store '{store_id}'. List yours with GET /v1/vector_stores.", param="vector_store_id"
@@ -47,9 +51,10 @@ async def get(session: AsyncSession, project: str, store_id: str) -> Store:
     return row
 
 
-async def project(session: AsyncSession, store_id: str) -> str:
-    """Whose store it is. Raises NotFound."""
-    found = await session.scalar(select(Store.project).where(Store.id == store_id, ~Store.deleting))
+async def project(session: AsyncSession, store_id: str, *, locked: bool = False) -> str:
+    """Whose store it is. `locked` is as for `get`. Raises NotFound."""
+    query = select(Store.project).where(Store.id == store_id, ~Store.deleting)
+    found = await session.scalar(query.with_for_update(read=True) if locked else query)
     if found is None:
         raise NotFound(f"There is no vector store '{store_id}' any more.", param="vector_store_id")
     return found
@@ -94,7 +99,7 @@ async def chunks(session: AsyncSession, store_id: str) -> Chunks:
 
 async def batch_counts(session: AsyncSession, batch_ids: Sequence[str]) -> dict[str, Counts]:
     """Counts by batch; a superseded revision counts as completed, since that is what became of it there."""
-    return await _counts(session, Revision.batch_id, batch_ids, superseded=True)
+    return await _counts(session, BatchRevision.batch_id, batch_ids, superseded=True)
 
 
 async def _counts(session: AsyncSession, column, ids: Sequence[str], *, superseded: bool) -> dict[str, Counts]:  # type: ignore[no-untyped-def] # noqa: ANN001
@@ -112,6 +117,8 @@ async def _counts(session: AsyncSession, column, ids: Sequence[str], *, supersed
         .where(column.in_(ids))
         .group_by(column, Revision.state)
     )
+    if superseded:
+        query = query.join(BatchRevision, BatchRevision.revision_id == Revision.id)
     numbers: dict[str, dict[RevisionState, _Group]] = {ident: {} for ident in ids}
     for ident, state, *sums in await session.execute(query):
         numbers[ident][state] = _Group(*(int(one) for one in sums))
@@ -155,9 +162,19 @@ async def touch(session: AsyncSession, store_ids: Sequence[str]) -> None:
 
 async def unwanted(session: AsyncSession) -> list[Store]:
     """Stores past `expires_after`, and stores whose deletion was begun and not finished."""
-    idle_s = Store.expires_after_days * 86_400.0
-    query = select(Store).where(Store.deleting | (Store.last_active_at + idle_s < time.time()))
-    return list(await session.scalars(query.order_by(Store.seq).limit(100)))
+    return list(await session.scalars(select(Store).where(_unwanted()).order_by(Store.seq).limit(100)))
+
+
+async def expire(session: AsyncSession, store_id: str) -> bool:
+    """Hide a store that nobody has used for too long, unless somebody used it just now; whether it is hidden."""
+    expired = await session.scalar(
+        update(Store).where(Store.id == store_id, _unwanted()).values(deleting=True).returning(Store.id)
+    )
+    return expired is not None
+
+
+def _unwanted() -> ColumnElement[bool]:
+    return Store.deleting | (Store.last_active_at + Store.expires_after_days * 86_400.0 < time.time())
 
 
 async def mark_deleting(session: AsyncSession, store_id: str) -> None:

@@ -99,8 +99,8 @@ class File(Base):
     filename: Mapped[str]
     purpose: Mapped[str]
     created_at: Mapped[float] = mapped_column(default=time.time)
-    expires_at: Mapped[float | None]
-    deleting: Mapped[bool] = mapped_column(default=False)
+    expires_at: Mapped[float | None] = mapped_column(index=True)
+    deleting: Mapped[bool] = mapped_column(default=False, index=True)
 
 
 class Store(Base):
@@ -164,7 +164,6 @@ class Revision(Base):
     sha256: Mapped[str]
     filename: Mapped[str]
     key: Mapped[str]
-    batch_id: Mapped[str | None] = mapped_column(index=True)
     parent_id: Mapped[str | None] = mapped_column(index=True)
     state: Mapped[RevisionState] = mapped_column(default=RevisionState.PENDING)
     stage: Mapped[Stage] = mapped_column(default=Stage.RECEIVED)
@@ -208,8 +207,16 @@ class Revision(Base):
         Index(
             "ix_revisions_hidden",
             "store_id",
-            sqlite_where=text("has_points AND state != 'current'"),
+            sqlite_where=text("has_points = 1 AND state != 'current'"),  # as it is asked, or it is not used
             postgresql_where=text("has_points AND state != 'current'"),
+        ),
+        # What the reconciler asks every few seconds.
+        Index("ix_revisions_state_points", "state", "has_points"),
+        Index(
+            "ix_revisions_unsynced",
+            "seq",
+            sqlite_where=text("attributes_synced = 0"),
+            postgresql_where=text("NOT attributes_synced"),
         ),
         Index(
             "uq_revisions_current",
@@ -219,6 +226,16 @@ class Revision(Base):
             sqlite_where=text("state = 'current'"),
             postgresql_where=text("state = 'current'"),
         ),
+    )
+
+
+class BatchRevision(Base):
+    """Which revisions a batch is made of; one may be in several, if the same bytes were sent again."""
+
+    __tablename__ = "batch_revisions"
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True)
+    revision_id: Mapped[str] = mapped_column(
+        ForeignKey("revisions.id", ondelete="CASCADE"), primary_key=True, index=True
     )
 
 

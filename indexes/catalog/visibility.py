@@ -19,6 +19,7 @@ class View:
     store_id: str
     version: Version
     hidden: tuple[str, ...]
+    last_active_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ class Visible:
 
 async def view(session: AsyncSession, project: str, store_id: str) -> View:
     """Where to search. Raises NotFound, also for another project's store."""
-    live = select(IndexVersion.id, IndexVersion.manifest).join(Store, Store.live_version == IndexVersion.id)
+    live = select(IndexVersion.id, IndexVersion.manifest, Store.last_active_at).join(
+        Store, Store.live_version == IndexVersion.id
+    )
     row = (
         await session.execute(live.where(Store.id == store_id, Store.project == project, ~Store.deleting))
     ).one_or_none()
@@ -45,7 +48,8 @@ async def view(session: AsyncSession, project: str, store_id: str) -> View:
     hidden = select(Revision.id).where(
         Revision.store_id == store_id, Revision.has_points, Revision.state != RevisionState.CURRENT
     )
-    return View(store_id, Version(row.id, read_manifest(row.manifest)), tuple(await session.scalars(hidden)))
+    version = Version(row.id, read_manifest(row.manifest))
+    return View(store_id, version, tuple(await session.scalars(hidden)), row.last_active_at)
 
 
 async def visible(session: AsyncSession, store_id: str, chunk_ids: Collection[str]) -> dict[str, Visible]:

@@ -120,6 +120,10 @@ async def complete(session: AsyncSession, lease: Lease) -> Revision:
 
     Where a newer one is current already, this one is superseded at once. Raises LeaseLost.
     """
+    # On PostgreSQL two revisions of one key may end at once: they take turns, in the same order for both.
+    key = select(Revision.store_id, Revision.key).where(Revision.id == lease.revision_id).subquery()
+    of_key = select(Revision.seq).join(key, and_(Revision.store_id == key.c.store_id, Revision.key == key.c.key))
+    await session.execute(of_key.order_by(Revision.seq).with_for_update(of=Revision))
     await _change(session, lease, {"stage": Stage.VERIFIED, "lease_until": 0.0, "lease_owner": None})
     mine = await session.scalar(select(Revision).where(Revision.id == lease.revision_id).with_for_update())
     assert mine is not None
@@ -168,6 +172,33 @@ async def release(session: AsyncSession, lease: Lease) -> None:
         .where(Revision.id == lease.revision_id, Revision.fence == lease.fence, Revision.lease_owner == lease.owner)
         .values(lease_until=0.0, lease_owner=None, attempts=Revision.attempts - 1)
     )
+
+
+async def hold(session: AsyncSession, revision: Revision, owner: str, lease_s: float) -> Lease | None:
+    """Take the lease of a revision that is still in the state it was read in; None where that cannot be had."""
+    now = time.time()
+    fence = await session.scalar(
+        update(Revision)
+        .where(Revision.id == revision.id, Revision.state == revision.state, Revision.lease_until < now)
+        .values(lease_owner=owner, lease_until=now + lease_s, fence=Revision.fence + 1)
+        .returning(Revision.fence),
+        execution_options={"synchronize_session": False},
+    )
+    return None if fence is None else Lease(revision.id, owner, fence)
+
+
+async def let_go(session: AsyncSession, lease: Lease) -> None:
+    """Give back what `hold` took."""
+    await session.execute(
+        update(Revision)
+        .where(Revision.id == lease.revision_id, Revision.fence == lease.fence, Revision.lease_owner == lease.owner)
+        .values(lease_until=0.0, lease_owner=None)
+    )
+
+
+async def attributes(session: AsyncSession, lease: Lease) -> dict[str, AttributeValue]:
+    """The attributes of a revision as they are now."""
+    return await session.scalar(select(Revision.attributes).where(Revision.id == lease.revision_id)) or {}
 
 
 async def leftovers(session: AsyncSession, limit: int) -> list[Revision]:

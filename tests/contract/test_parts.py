@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import presenting
 from api.state import Storage, working
 from indexes.blobs import DirectoryBlobs
-from indexes.catalog import deleting, parts, versions
+from indexes.catalog import deleting, parts, stores, versions
 from indexes.catalog.database import Database
 from indexes.catalog.parts import Attached, Part
 from indexes.catalog.tables import Batch, ChunkRow, File, Revision, RevisionState, Store
@@ -76,8 +76,8 @@ async def left(storage: Storage) -> dict[str, int]:
             table.__tablename__: await session.scalar(select(func.count()).select_from(table)) or 0
             for table in (Revision, ChunkRow, File)
         }
-        stores = list(await session.scalars(select(Store.id)))
-        held_in = [version for store_id in stores for version in await versions.kept(session, store_id)]
+        store_ids = list(await session.scalars(select(Store.id)))
+        held_in = [version for store_id in store_ids for version in await versions.kept(session, store_id)]
         ids = list(await session.scalars(select(Revision.id)))
     assert isinstance(storage.blobs, DirectoryBlobs)
     root = storage.settings.home / "blobs"
@@ -125,7 +125,9 @@ async def test_an_archive_is_a_batch_with_the_attributes_of_its_parent(
     batch: Batch = await storage.intake.attach_batch("p", store.id, wanted, None)
     found = await settled(storage, store, file)
     assert set(found) == {"all.zip", *(f"all.zip/{name}" for name in THREE)}
-    assert {(row.state, row.batch_id) for row in found.values()} == {(CURRENT, batch.id)}
+    assert {row.state for row in found.values()} == {CURRENT}
+    async with storage.database.read() as session:
+        assert (await stores.batch_counts(session, [batch.id]))[batch.id].completed == 1 + len(THREE)
     await storage.intake.set_attributes("p", store.id, file.id, {"team": "it"})
     assert [(row.attributes, row.attributes_synced) for row in await rows(storage, store)] == [
         ({"team": "it"}, True)

@@ -87,6 +87,12 @@ def test_a_body_over_the_limit_is_refused(client: httpx.Client) -> None:
     assert reply.status_code == 413
 
 
+def test_no_body_escapes_the_limit_by_what_it_calls_itself(client: httpx.Client) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    reply = client.post("/vector_stores", content=b"x" * 8192, headers=headers)
+    assert reply.status_code == 413
+
+
 def test_a_name_cannot_leave_its_folder(client: httpx.Client) -> None:
     made = client.post("/files", data={"purpose": "assistants"}, files={"file": ("../../etc/passwd", b"x")})
     assert made.json()["filename"] == "passwd"

@@ -28,7 +28,7 @@ from api.wire.search import SearchPage, SearchRequest
 from api.wire.vector_store_files import DocumentProblem, LastError, VectorStoreFile
 from api.wire.vector_stores import FileCounts, VectorStore, VectorStoreCreate
 from generation.model import Answer, Answered, Citation, CitationAdded, Passage, TextDelta, Verdict
-from indexes.errors import Overloaded, TooLarge, Unauthenticated
+from indexes.errors import InvalidRequest, Overloaded, TooLarge, Unauthenticated
 from indexes.model import Chunk, Hit, Scores, Span
 
 TEXT = "Staff may take 25 days of leave."
@@ -329,3 +329,12 @@ def test_config_says_where_each_value_came_from(run: Run, monkeypatch: pytest.Mo
         9090,
         "environment variable CITEWELL_SERVER__PORT",
     )
+
+
+def test_two_files_with_one_key_are_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.md").write_text(folder)
+    with pytest.raises(InvalidRequest, match=r"same\.md"):
+        collect([tmp_path / "a" / "same.md", tmp_path / "b" / "same.md"])
+    assert len(collect([tmp_path / "a", tmp_path / "a" / "same.md"])) == 1
