@@ -127,9 +127,9 @@ async def _ask(client: httpx.AsyncClient, text: str) -> None:
 def _print(times: dict[str, Times], base: Times) -> None:
     rows = []
     for name, taken in times.items():
-        paired = len(taken.seconds) == len(base.seconds) and taken is not base
-        over = taken.over_ms(base) if paired and not name.startswith(" ") else None
-        rows.append([name, taken.p50_ms, taken.p95_ms, over, taken.p50_ms / base.p50_ms])
+        alone = len(taken.seconds) == len(base.seconds)  # a crowd waits for itself: no ratio
+        over = taken.over_ms(base) if alone and taken is not base else None
+        rows.append([name, taken.p50_ms, taken.p95_ms, over, taken.p50_ms / base.p50_ms if alone else None])
     print_table(_COLUMNS, rows)
 
 
