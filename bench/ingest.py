@@ -1,6 +1,6 @@
 """Ingestion by a real service beside the bare embedder on the same chunks.
 
-    python -m bench.ingest --data ../shared/data [--files 40] [--all] [--rounds 2]
+    python -m bench.ingest --data ../shared/data [--files 25] [--all] [--rounds 2]
 
 A fresh service with an empty home gets Markdown documents over HTTP as `citewell ingest` sends them; the clock runs
 from the first upload until all are completed. Then the same chunk texts go through `SentenceTransformer.encode` and
@@ -136,7 +136,9 @@ def print_usage(runs: Sequence[Ingested]) -> None:
     parts = sorted({part for run in runs for part in run.usage.cpu_s})
     cpu = {part: median(run.usage.cpu_s.get(part, 0.0) for run in runs) for part in parts}
     whole = sum(cpu.values())
-    print_table(["CPU of the service", "s", "share"], [[part, spent, spent / whole] for part, spent in cpu.items()])
+    print_table(
+        ["CPU of the service", "s", "share"], [[part, spent, spent / whole] for part, spent in cpu.items() if spent]
+    )
     main, everything = (max(getattr(run.usage, name) for run in runs) for name in ("peak_main_mib", "peak_mib"))
     print(
         f"Peak RSS: service {main:.0f} MiB; with its children at most {everything:.0f} MiB (shared pages counted twice)"
@@ -152,7 +154,7 @@ def _sources(data: Path, count: int | None) -> list[Source]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--files", type=int, default=40)
+    parser.add_argument("--files", type=int, default=25)
     parser.add_argument("--all", action="store_true", help="every file")
     parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()

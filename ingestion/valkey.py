@@ -75,12 +75,11 @@ class Valkey:
     async def _answers(self) -> bool:
         try:
             reader, writer = await asyncio.open_unix_connection(str(self.socket))
+            with contextlib.closing(writer):
+                writer.write(b"PING\r\n")
+                return await reader.readline() == b"+PONG\r\n"
         except OSError:
             return False
-        writer.write(b"PING\r\n")
-        answer = await reader.readline()
-        writer.close()
-        return answer == b"+PONG\r\n"
 
     async def _keep(self) -> None:
         while True:

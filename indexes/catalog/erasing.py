@@ -16,7 +16,7 @@ from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
 from indexes.catalog.work import Lease, hold
 
 OWNER = "eraser"
-LEASE_S = 60.0
+LEASE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
