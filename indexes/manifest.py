@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from indexes.errors import InvalidRequest
@@ -85,5 +86,10 @@ class Manifest:
     @property
     def hash(self) -> str:
         """SHA-256 over the canonical JSON: equal exactly when the manifests are."""
-        canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return _hash(self)
+
+
+@lru_cache(maxsize=1024)  # asked on every search
+def _hash(manifest: Manifest) -> str:
+    canonical = json.dumps(manifest.to_json(), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

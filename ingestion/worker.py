@@ -99,7 +99,7 @@ class Worker:
             handle_signals=False,
             job_timeout=5,  # also how long the message of a worker that died stays reserved for it
             max_tries=1,
-            poll_delay=0.05,
+            poll_delay=0.2,  # each look costs a part of the event loop
             log_results=False,
             job_serializer=orjson.dumps,
             job_deserializer=orjson.loads,
