@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.response_draft import AskEvent, AskEvents, Searched
+from api.response_draft import AskEvent, Searched
 from api.state import State
 from api.wire.file_search import FileSearchTool
 from api.wire.filters import to_filter
@@ -66,18 +66,14 @@ async def target(state: State, project: str, model: str | None, tools: Sequence[
     return Target(answerer, tuple(dict.fromkeys(tool.vector_store_ids)), tool)
 
 
-def begin(state: State, where: Target, question: Question, record: Record) -> AskEvents:
-    """Search, then answer; `record` is filled on the way. Refused with Overloaded at the first event past capacity."""
-    return _ask(state, where, question, record)
-
-
 async def keep_trace(state: State, where: Target, question: Question, record: Record) -> None:
     """Store what made the answer."""
     async with state.database.write() as session:
         await responses.trace(session, record.project, record.id, _trace(where, question, record))
 
 
-async def _ask(state: State, where: Target, question: Question, record: Record) -> AsyncGenerator[AskEvent, None]:
+async def ask(state: State, where: Target, question: Question, record: Record) -> AsyncGenerator[AskEvent, None]:
+    """Search, then answer; `record` is filled on the way. Past capacity the first event raises Overloaded."""
     async with state.capacity:
         started = time.perf_counter()
         query = _query(state, where.tool, question)

@@ -11,11 +11,6 @@ _SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 _current: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
-def current_request_id() -> str | None:
-    """The id of the request at hand; None outside of one."""
-    return _current.get()
-
-
 def begin(offered: str | None) -> str:
     """Set the id of this request: the one the client offers if it is plain and short, else a new one."""
     request_id = offered if offered and _SANE.fullmatch(offered) else new_id(Kind.REQUEST)

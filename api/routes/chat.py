@@ -26,7 +26,7 @@ async def create_chat_completion(state: StateDep, caller: Reader, request: ChatC
         model=request.model or where.answerer,
         trace_id=record.id,
     )
-    events = asking.begin(state, where, question, record)
+    events = asking.ask(state, where, question, record)
     if request.stream:
         return EventStream(chat_chunks(draft, await primed(events), usage=request.includes_usage))
     _, answer = await gather(events)

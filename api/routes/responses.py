@@ -50,7 +50,7 @@ async def create_response(
         request=request,
         trace_id=record.id,
     )
-    events = asking.begin(state, where, question, record)
+    events = asking.ask(state, where, question, record)
     if request.stream:
         return EventStream(_stream(state, draft, await primed(events), record, again))
     searched, answer = await gather(events)
