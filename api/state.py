@@ -24,13 +24,16 @@ from indexes.remote import secret
 from indexes.remote.endpoint import Endpoint
 from indexes.settings import EmbeddingSettings
 from ingestion.children import Children
+from ingestion.cutting import Cutter
 from ingestion.defaults import default_manifest
 from ingestion.erase import Eraser
+from ingestion.filling import Filler
 from ingestion.intake import Intake
 from ingestion.parse.limits import MEBIBYTE, Limits
 from ingestion.parts import PartFinder
 from ingestion.pipeline import Pipeline
 from ingestion.queue import Queue, redis_settings
+from ingestion.rebuild import Builder
 from ingestion.recognition import Tesseract
 from ingestion.reconcile import Reconciler
 from ingestion.valkey import Valkey
@@ -146,20 +149,24 @@ async def working(storage: Storage) -> AsyncIterator[None]:
     recogniser = Tesseract.installed(settings.ocr_languages, settings.parsers) if settings.ocr == "auto" else None
     children = Children(settings.parsers, limits, recogniser)
     await children.start()
+    cutter = Cutter(storage.database, storage.models, children)
+    vectors = VectorMaker(storage.database, storage.engine, storage.models)
+    filler = Filler(storage.engine, vectors, settings.batch_chunks)
     pipeline = Pipeline(
         database=storage.database,
         blobs=storage.blobs,
         engine=storage.engine,
-        models=storage.models,
         parser=children,
-        vectors=VectorMaker(storage.database, storage.engine, storage.models),
+        cutter=cutter,
+        filler=filler,
         parts=PartFinder(storage.database, storage.blobs, children),
         queue=storage.queue,
         eraser=storage.eraser,
         settings=settings,
     )
-    reconciler = Reconciler(storage.database, storage.eraser, storage.intake)
-    worker = asyncio.create_task(Worker(storage.queue, pipeline, reconciler, settings).run())
+    builder = Builder(storage.database, storage.blobs, storage.engine, cutter, filler, settings)
+    reconciler = Reconciler(storage.database, storage.eraser, storage.intake, settings.retention_h * 3600)
+    worker = asyncio.create_task(Worker(storage.queue, pipeline, builder, reconciler, settings).run())
     try:
         yield
     finally:

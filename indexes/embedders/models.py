@@ -10,7 +10,7 @@ from indexes.embedders.remote import RemoteEmbedder
 from indexes.embedders.tokenizer import FolderTokenizer
 from indexes.embedders.weights import Weights, known, resolve
 from indexes.errors import ManifestMismatch, NotFound
-from indexes.manifest import EmbeddingSpec
+from indexes.manifest import EmbeddingSpec, Manifest
 from indexes.remote.endpoint import Endpoint
 from indexes.settings import EmbeddingSettings
 
@@ -70,10 +70,11 @@ class Models:
             )
         return await self._embedder(spec.name)
 
-    async def folder(self, spec: EmbeddingSpec) -> Path | None:
-        """Where the files of a model lie; None for one that has none. The model itself need not be loaded."""
-        await self._spec(spec.name)
-        return None if spec.name == HASHING else self._resolved[spec.name].folder
+    async def tokenizer_folder(self, manifest: Manifest) -> Path | None:
+        """Where the files of the model lie that counts tokens; None for one that has none. It need not be loaded."""
+        name = manifest.chunking.tokenizer or manifest.embedding.name
+        await self._spec(name)
+        return None if name == HASHING else self._resolved[name].folder
 
     async def close(self) -> None:
         """Stop every model."""

@@ -31,7 +31,7 @@ async def test_the_last_change_of_attributes_is_what_filters_see(ingest: Any, st
         await ingest.completed(store, file)
         change = storage.intake.set_attributes
         await asyncio.gather(*(change("p", store.id, file.id, {"n": f"{number}"}) for number in range(8)))
-        await Reconciler(storage.database, storage.eraser, storage.intake).once()
+        await Reconciler(storage.database, storage.eraser, storage.intake, retention_s=60).once()
         async with storage.database.read() as session:
             revision = await revisions.get(session, store.id, file.id)
             (version,) = await versions.kept(session, store.id)
@@ -84,7 +84,7 @@ async def test_a_store_that_is_searched_does_not_expire(ingest: Any, storage: St
     async with storage.database.write() as session:
         assert (await stores.get(session, "p", store.id)).id == store.id
         await session.execute(old)
-    await Reconciler(storage.database, storage.eraser, storage.intake).once()
+    await Reconciler(storage.database, storage.eraser, storage.intake, retention_s=60).once()
     async with storage.database.read() as session:
         with pytest.raises(NotFound):
             await stores.get(session, "p", store.id)

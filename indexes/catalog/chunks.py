@@ -1,0 +1,52 @@
+"""The chunks of revisions, one set for each rule of cutting (`Manifest.cut`)."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from indexes.catalog.tables import ChunkRow, Revision
+from indexes.model import Chunk, Span
+
+
+async def of(session: AsyncSession, revision_id: str, cut: str) -> list[Chunk]:
+    """The chunks of a revision in order; none where it was not cut by this rule yet."""
+    query = select(ChunkRow).where(ChunkRow.revision_id == revision_id, ChunkRow.cut == cut)
+    return [_chunk(row) for row in await session.scalars(query.order_by(ChunkRow.ordinal))]
+
+
+async def put(session: AsyncSession, revision_id: str, cut: str, chunks: Sequence[Chunk]) -> None:
+    """Replace the chunks that the revision has by this rule."""
+    await session.execute(delete(ChunkRow).where(ChunkRow.revision_id == revision_id, ChunkRow.cut == cut))
+    if chunks:
+        await session.execute(insert(ChunkRow), [row(chunk, cut) for chunk in chunks])
+
+
+async def forget_cut(session: AsyncSession, store_id: str, cut: str) -> None:
+    """Forget what the revisions of a store have by a rule that none of its versions uses any more."""
+    of_store = select(Revision.id).where(Revision.store_id == store_id)
+    await session.execute(delete(ChunkRow).where(ChunkRow.revision_id.in_(of_store), ChunkRow.cut == cut))
+
+
+def row(chunk: Chunk, cut: str) -> dict[str, object]:
+    """The columns of a chunk."""
+    span = chunk.span
+    return {
+        "id": chunk.id,
+        "revision_id": chunk.revision_id,
+        "cut": cut,
+        "ordinal": span.ordinal,
+        "start": span.start,
+        "end": span.end,
+        "tokens": span.tokens,
+        "page_start": span.page_start,
+        "page_end": span.page_end,
+        "section": list(span.section),
+        "sha256": chunk.sha256,
+        "text": chunk.text,
+    }
+
+
+def _chunk(row: ChunkRow) -> Chunk:
+    span = Span(row.start, row.end, row.ordinal, row.tokens, row.page_start, row.page_end, tuple(row.section))
+    return Chunk(row.id, row.revision_id, span, row.text)
