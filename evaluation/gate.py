@@ -48,6 +48,6 @@ def _remarks(evidence: Evidence, changes: Sequence[Change], thresholds: Threshol
     golden = sum(query.golden is not None for query in evidence.queries)
     if golden > len(judged):
         yield (
-            f"{golden - len(judged)} queries of the golden set name only chunks, and the candidate has other chunks. "
-            "Add the keys of their documents."
+            f"{golden - len(judged)} queries of the golden set name only chunks, and the two versions cut documents "
+            "differently. Add the keys of their documents."
         )
