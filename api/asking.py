@@ -17,7 +17,7 @@ from indexes.catalog import responses, stores
 from indexes.errors import InvalidRequest, Unavailable
 from indexes.ids import Kind, new_id
 from indexes.model import Hit
-from retrieval.search import Query
+from retrieval.query import Query
 
 
 @dataclass(frozen=True, slots=True)

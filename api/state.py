@@ -11,6 +11,8 @@ from pathlib import Path
 
 from api.limits import Capacity
 from api.settings import Settings
+from evaluation.comparing import Comparer
+from evaluation.gatekeeper import Gatekeeper
 from generation.answering import Answering
 from indexes.blobs import Blobs, open_blobs
 from indexes.catalog import keys, schema
@@ -36,10 +38,14 @@ from ingestion.queue import Queue, redis_settings
 from ingestion.rebuild import Builder
 from ingestion.recognition import Tesseract
 from ingestion.reconcile import Reconciler
+from ingestion.reindex import Reindexer
 from ingestion.valkey import Valkey
 from ingestion.vectors import VectorMaker
 from ingestion.worker import Worker
+from retrieval.observations import Observations
+from retrieval.ranking import Ranker
 from retrieval.search import Searcher
+from retrieval.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +76,8 @@ class State:
     queue: Queue
     intake: Intake
     searcher: Searcher
+    reindexer: Reindexer
+    gatekeeper: Gatekeeper
     answering: Answering
     capacity: Capacity
     listeners: Capacity
@@ -115,6 +123,10 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
     incoming.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(_discard, incoming)
     loading = asyncio.create_task(storage.models.load_default())
+    ranker = Ranker(storage.engine, storage.models, settings.search)
+    observations = Observations(storage.database, settings.search.recorded_queries)
+    traffic = Traffic(ranker, observations)
+    writing = asyncio.create_task(observations.run())
     async with Answering.open(settings.generation, storage.models) as answering:
         try:
             yield State(
@@ -125,16 +137,21 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
                 models=storage.models,
                 queue=storage.queue,
                 intake=storage.intake,
-                searcher=Searcher(storage.database, storage.engine, storage.models, settings.search),
+                searcher=Searcher(storage.database, ranker, traffic, settings.search),
+                reindexer=Reindexer(
+                    storage.database, storage.models, settings.worker.build_share, settings.embedding.prices
+                ),
+                gatekeeper=Gatekeeper(storage.database, Comparer(storage.database, ranker)),
                 answering=answering,
                 capacity=Capacity(settings.server.max_concurrent_requests),
                 listeners=Capacity(settings.server.max_event_streams),
                 incoming=incoming,
             )
         finally:
-            loading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await loading
+            await traffic.close()
+            await _stopped(writing)
+            await observations.flush()
+            await _stopped(loading)
 
 
 @asynccontextmanager
@@ -170,10 +187,14 @@ async def working(storage: Storage) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        worker.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await worker
+        await _stopped(worker)
         await children.close()
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def _elsewhere(settings: EmbeddingSettings, home: Path) -> Endpoint | None:

@@ -6,6 +6,7 @@ CitewellError
 ├── Forbidden             the key may not do this
 ├── NotFound              no such thing for this caller
 ├── Conflict              the thing is in another state than the request needs
+│   └── GateFailed        a candidate that the quality gate refuses, with its report
 ├── TooLarge              over a limit in bytes
 ├── Overloaded            refused now, welcome later
 ├── Unavailable           a part we depend on does not answer
@@ -14,6 +15,9 @@ CitewellError
 ├── LeaseLost             a worker no longer owns the work it was doing
 └── SettingsError         a wrong setting, named
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class CitewellError(Exception):
@@ -60,6 +64,16 @@ class Conflict(CitewellError):
     """The request contradicts the present state; the message says which."""
 
     code = "conflict"
+
+
+class GateFailed(Conflict):
+    """The quality gate does not let a candidate pass. `report` is what it saw, as JSON data."""
+
+    code = "gate_failed"
+
+    def __init__(self, message: str, report: Mapping[str, Any]) -> None:
+        super().__init__(message, param="index_version")
+        self.report = report
 
 
 class TooLarge(CitewellError):

@@ -8,6 +8,8 @@ from typing import Any
 
 from indexes.errors import InvalidRequest
 
+_TERMS_AND_PAYLOAD_BYTES = 1_500
+
 
 @dataclass(frozen=True, slots=True)
 class Chunking:
@@ -76,6 +78,11 @@ class Manifest:
         chunking = self.chunking
         counted_by = chunking.tokenizer or self.embedding.name
         return f"{self.chunker}/{chunking.max_tokens}/{chunking.overlap_tokens}/{counted_by}"
+
+    @property
+    def bytes_per_chunk(self) -> int:
+        """About what one chunk takes in an index: its vector, its links in the graph, its terms and payload."""
+        return 4 * self.embedding.dimension + 8 * self.ann.m + _TERMS_AND_PAYLOAD_BYTES
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data, nested as the fields are. What is None is left out, so that a new field changes no old hash."""

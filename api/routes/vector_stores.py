@@ -18,7 +18,7 @@ from indexes.filters import Filter
 from ingestion import estimate
 from ingestion.defaults import default_manifest
 from ingestion.intake import NewStore, Wanted
-from retrieval import search
+from retrieval.query import Query as SearchQuery
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"])
 
@@ -101,10 +101,10 @@ async def search_vector_store(
 
 def search_query(
     queries: tuple[str, ...], limit: int, where: Filter | None, options: RankingOptions | None
-) -> search.Query:
+) -> SearchQuery:
     """A search as the retrieval layer takes it."""
     weights = options.hybrid_search if options else None
-    return search.Query(
+    return SearchQuery(
         queries=queries,
         limit=limit,
         where=where,

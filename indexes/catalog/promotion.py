@@ -20,14 +20,21 @@ async def promote(
     version_id: str,
     because: Because,
     *,
+    instead_of: str | None = None,
     forced: bool = False,
     comparison_id: str | None = None,
 ) -> IndexVersion:
     """Make a version live and retire the one before. Promoting the live one changes nothing.
 
-    Raises Conflict for a version that is not whole.
+    Raises Conflict for a version that is not whole, and where `instead_of` is not the live one any more.
     """
     await versions.alone(session, store_id)
+    live = await versions.live(session, store_id)
+    if instead_of is not None and live.id not in (instead_of, version_id):
+        raise Conflict(
+            f"Another index version, '{live.id}', was made live meanwhile. Compare with that one and try again.",
+            code="live_version_changed",
+        )
     version = await versions.searchable(session, store_id, version_id)
     if version.state == VersionState.LIVE:
         return version

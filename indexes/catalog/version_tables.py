@@ -99,10 +99,10 @@ class RecordedQuery(Base):
     created_at: Mapped[float] = mapped_column(default=time.time)
 
 
-class Trial(Base):
-    """One live query that a candidate ran as well (`shadow`) or answered (`canary`), beside the live version.
+class TrialRow(Base):
+    """One live query that a candidate ran beside the live version (`shadow`) or answered in its place (`canary`).
 
-    Overlaps are of the first ten hits; times are those of the search in the index, in milliseconds.
+    Rankings are of revisions, the first ten; times are those of the search in the index, in milliseconds.
     """
 
     __tablename__ = "trials"
@@ -110,9 +110,9 @@ class Trial(Base):
     version_id: Mapped[str] = mapped_column(ForeignKey("index_versions.id", ondelete="CASCADE"), index=True)
     baseline: Mapped[str]
     kind: Mapped[str]
-    overlap: Mapped[float | None]
-    rank_biased_overlap: Mapped[float | None]
+    baseline_ranking: Mapped[list[Any]]
     baseline_ms: Mapped[float | None]
+    candidate_ranking: Mapped[list[Any]]
     candidate_ms: Mapped[float]
     created_at: Mapped[float] = mapped_column(default=time.time)
 

@@ -111,6 +111,12 @@ def read_manifest(data: dict[str, object]) -> Manifest:
     return _read(orjson.dumps(data, option=orjson.OPT_SORT_KEYS))
 
 
+async def rows(session: AsyncSession, store_id: str, states: Sequence[VersionState]) -> list[IndexVersion]:
+    """The versions of a store that are in one of these states, oldest first."""
+    query = select(IndexVersion).where(IndexVersion.store_id == store_id, IndexVersion.state.in_(states))
+    return list(await session.scalars(query.order_by(IndexVersion.seq)))
+
+
 async def _in_states(session: AsyncSession, store_id: str, states: Sequence[VersionState]) -> list[Version]:
     query = select(IndexVersion.id, IndexVersion.manifest).where(
         IndexVersion.store_id == store_id, IndexVersion.state.in_(states)

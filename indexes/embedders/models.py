@@ -51,14 +51,14 @@ class Models:
         """What the model of new stores is."""
         return await self._spec(self._settings.model)
 
+    async def spec(self, name: str) -> EmbeddingSpec:
+        """What the model of that name is, for a request; it is not loaded. Raises NotFound."""
+        self._check(name)
+        return await self._spec(name)
+
     async def named(self, name: str) -> SharedEmbedder:
         """The model of that name, for a request. Raises NotFound."""
-        if name not in self.names:
-            raise NotFound(
-                f"There is no embedding model '{name}'. Known: {', '.join(self.names)}.",
-                code="model_not_found",
-                param="model",
-            )
+        self._check(name)
         return await self._embedder(name)
 
     async def embedder(self, spec: EmbeddingSpec) -> SharedEmbedder:
@@ -84,6 +84,14 @@ class Models:
         for ended in await asyncio.gather(*tasks.values(), return_exceptions=True):
             if not isinstance(ended, BaseException):
                 await ended.close()
+
+    def _check(self, name: str) -> None:
+        if name not in self.names:
+            raise NotFound(
+                f"There is no embedding model '{name}'. Known: {', '.join(self.names)}.",
+                code="model_not_found",
+                param="model",
+            )
 
     async def _spec(self, name: str) -> EmbeddingSpec:
         if name == HASHING:

@@ -20,7 +20,8 @@ from indexes.manifest import Chunking
 from ingestion.intake import Upload, Wanted
 from ingestion.reconcile import Reconciler
 from ingestion.valkey import Valkey
-from retrieval.search import Query, Searcher
+from retrieval.query import Query
+from retrieval.search import Searcher
 from retrieval.settings import SearchSettings
 
 
@@ -78,7 +79,7 @@ async def test_a_store_that_is_searched_does_not_expire(ingest: Any, storage: St
         await session.execute(old)
     async with storage.database.read() as session:
         (found,) = await stores.unwanted(session)
-    searcher = Searcher(storage.database, storage.engine, storage.models, SearchSettings())
+    searcher = Searcher.unobserved(storage.database, storage.engine, storage.models, SearchSettings())
     await searcher.search("p", store.id, Query(("gate",), 5))
     await storage.intake.expire_store(found)
     async with storage.database.write() as session:
