@@ -19,7 +19,8 @@ from bench.report import print_heading, print_table
 from evaluation.measures import Quality, quality
 from indexes.lexical import Analyser
 from indexes.model import Match
-from retrieval.search import Query
+from retrieval.query import Query
+from retrieval.search import Searcher
 from retrieval.settings import SearchSettings
 
 SETTINGS = SearchSettings()

@@ -27,7 +27,8 @@ from bench.synthetic import Synthetic
 from bench.timing import Times, take_turns
 from indexes.embedders.weights import MINILM, resolve
 from indexes.lexical import Analyser
-from retrieval.search import Query
+from retrieval.query import Query
+from retrieval.search import Searcher
 
 CLIENTS = 8
 _WARM = 20  # queries before the first that counts

@@ -17,7 +17,8 @@ from indexes.lexical import Analyser
 from indexes.manifest import EmbeddingSpec
 from indexes.model import Match, SparseVector, Vector
 from retrieval.fuse import reciprocal_rank
-from retrieval.search import Query
+from retrieval.query import Query
+from retrieval.search import Searcher
 from retrieval.settings import SearchSettings
 
 LIMIT = 10
