@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from indexes.errors import DocumentError
-from indexes.model import Block, BlockKind, CanonicalText
+from indexes.model import Block, BlockKind, CanonicalText, LineBox, around
 from ingestion.parse.draft import Draft, Piece
 from ingestion.parse.limits import Limits
 
@@ -49,6 +50,13 @@ def assemble(draft: Draft, media_type: str, limits: Limits) -> CanonicalText:
     )
 
 
+def _lines(piece: Piece, text: str) -> Sequence[LineBox]:
+    """The lines of `piece` in its normalised `text`: all in one where that is not what the piece has."""
+    if not piece.lines or text == piece.text:
+        return piece.lines
+    return (LineBox(0, around(line.box for line in piece.lines)),)
+
+
 class _Writer:
     """The text so far, its blocks, and the headings that are open."""
 
@@ -71,7 +79,8 @@ class _Writer:
         start = self._length
         self._append(text)
         section = tuple(title for _, title in self._open)
-        self.blocks.append(Block(start, self._length, piece.kind, piece.page, section, piece.box))
+        lines = tuple(LineBox(start + line.start, line.box) for line in _lines(piece, text))
+        self.blocks.append(Block(start, self._length, piece.kind, piece.page, section, lines))
 
     def _enter(self, level: int, text: str) -> None:
         self.first_heading = self.first_heading or text

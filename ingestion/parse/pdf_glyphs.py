@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import pypdfium2
 from pypdfium2 import raw
 
-from ingestion.parse.draft import Box
+from indexes.model import Box
 
 # In heights of a line. A wider gap ends a cell or a column; a narrower one is a space at most.
 CELL_GAP = 1.1

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from indexes.model import BlockKind
-from ingestion.parse.draft import Piece, table
+from indexes.model import BlockKind, Box, LineBox, around
+from ingestion.parse.assemble import normalise
+from ingestion.parse.draft import Piece
 from ingestion.parse.pdf_glyphs import DIVIDER, Line, Page
+from ingestion.parse.tables import table
 
 COLUMN_CHARS = 25
 ALIGNED = 1.5
@@ -53,15 +55,28 @@ class Part:
 
     @property
     def text(self) -> str:
-        """The lines as running text: a word that was divided is whole again, a dot leader is one sign."""
-        text = ""
+        """The lines as running text."""
+        return self.running()[0]
+
+    def running(self) -> tuple[str, list[int]]:
+        """The lines as running text, where a word that was divided is whole again; and where in it each line begins."""
+        text, starts, divided = "", [], False
         for line in self.lines:
-            if text.endswith(chr(DIVIDER)):
-                text = text[:-1] + ("" if line.text[:1].islower() else "-")
-            elif text and not (_CJK.match(text[-1]) and _CJK.match(line.text)):
+            shown = _shown(line)
+            if divided:
+                text += "" if shown[:1].islower() else "-"
+            elif text and shown and not (_CJK.match(text[-1]) and _CJK.match(shown)):
                 text += " "
-            text += line.text
-        return _LEADER.sub(" … ", text.replace(chr(DIVIDER), "-"))
+            starts.append(len(text))
+            text += shown
+            divided = line.text.endswith(chr(DIVIDER))
+        return text + ("-" if divided else ""), starts
+
+
+def _shown(line: Line) -> str:
+    """The text of `line` as it will stay; a dot leader is one sign."""
+    text = line.text.removesuffix(chr(DIVIDER)).replace(chr(DIVIDER), "-")
+    return normalise(_LEADER.sub(" … ", text), BlockKind.PARAGRAPH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +119,24 @@ def _rounded(height: float) -> float:
     return round(height * 2) / 2
 
 
-def to_piece(part: Part, page: Page, scale: Scale) -> Piece:
-    """`part` with its kind, page and box."""
-    box = page.shown(part.left, part.bottom, part.right, part.top)
+def pieces(part: Part, page: Page, scale: Scale) -> Iterator[Piece]:
+    """`part` with its kind, its page, and where its lines are."""
     if part.rows:
-        return table(_aligned(part.rows), page.number, box)
-    level = scale.level(part)
-    if level is not None:
-        return Piece(part.text, BlockKind.HEADING, level, page.number, box)
-    kind = BlockKind.LIST_ITEM if _BULLET.match(part.text) else BlockKind.PARAGRAPH
-    return Piece(part.text, kind, page=page.number, box=box)
+        rows = list(_aligned(part.rows))
+        boxes = [around(_box(page, line) for line in lines) for _, lines in rows]
+        yield from table((cells for cells, _ in rows), page.number, boxes=boxes)
+        return
+    text, starts = part.running()
+    lines = tuple(LineBox(start, _box(page, line)) for start, line in zip(starts, part.lines, strict=True))
+    if (level := scale.level(part)) is not None:
+        yield Piece(text, BlockKind.HEADING, level, page.number, lines)
+    else:
+        kind = BlockKind.LIST_ITEM if _BULLET.match(text) else BlockKind.PARAGRAPH
+        yield Piece(text, kind, page=page.number, lines=lines)
+
+
+def _box(page: Page, line: Line) -> Box:
+    return page.shown(line.left, line.bottom, line.right, line.top)
 
 
 def arrange(page: Page) -> list[Part]:
@@ -212,25 +235,30 @@ def _follows(lines: Sequence[Line], line: Line) -> bool:
     return not (indented and last.text[-1:] in ".!?:" and len(lines) > 1)
 
 
-def _aligned(rows: Sequence[list[Line]]) -> Iterator[list[str]]:
-    """The rows with each cell under the column that it overlaps; a row without a first cell continues the one above."""
+def _aligned(rows: Sequence[list[Line]]) -> Iterator[tuple[list[str], list[Line]]]:
+    """The cells of each row under the columns that they overlap, and its lines.
+
+    A row without a first cell continues the one above.
+    """
     edges = _columns(rows)
-    waiting: list[str] | None = None
+    waiting: list[str] = []
+    lines: list[Line] = []
     above: Sequence[Line] = ()
     for row in rows:
         cells = [""] * len(edges)
         for line in row:
             column = max(range(len(edges)), key=lambda index: _overlap(line, edges[index]))
-            cells[column] = f"{cells[column]} {line.text}".strip()
-        if waiting is not None and not cells[0] and _gap(above, row) < 0.4 * row[0].height:
+            cells[column] = f"{cells[column]} {_shown(line)}".strip()
+        if waiting and not cells[0] and _gap(above, row) < 0.4 * row[0].height:
             waiting = [f"{upper} {lower}".strip() for upper, lower in zip(waiting, cells, strict=True)]
+            lines += row
         else:
-            if waiting is not None:
-                yield waiting
-            waiting = cells
+            if waiting:
+                yield waiting, lines
+            waiting, lines = cells, list(row)
         above = row
-    if waiting is not None:
-        yield waiting
+    if waiting:
+        yield waiting, lines
 
 
 def _columns(rows: Sequence[list[Line]]) -> list[tuple[float, float]]:

@@ -6,9 +6,9 @@ from datetime import datetime, time
 from pathlib import Path
 
 from ingestion.parse.container import encrypted, open_zip
-from ingestion.parse.delimited import blocks
 from ingestion.parse.draft import Draft, Piece, heading
 from ingestion.parse.limits import Limits
+from ingestion.parse.tables import table
 from ingestion.parse.word import core_properties
 
 
@@ -65,7 +65,7 @@ def _xls_rows(book: "xlrd.Book", name: str) -> Iterator[list[object]]:  # type: 
 
 def _pieces(sheets: Iterable[tuple[str, Iterable[Iterable[object]]]]) -> Iterator[Piece]:
     for name, rows in sheets:
-        for index, piece in enumerate(blocks([_shown(cell) for cell in row] for row in rows)):
+        for index, piece in enumerate(table([_shown(cell) for cell in row] for row in rows)):
             if index == 0:
                 yield heading(name, 1)
             yield piece

@@ -16,8 +16,9 @@ from lxml import html
 
 from indexes.model import BlockKind
 from ingestion.parse.container import open_zip
-from ingestion.parse.draft import Draft, Piece, heading, table
+from ingestion.parse.draft import Draft, Piece, heading
 from ingestion.parse.limits import Limits
+from ingestion.parse.tables import table
 from ingestion.parse.word import core_properties
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _slide(found: Iterable["Element"], page: int) -> Iterator[Piece]:
         if category in _LEFT_OUT:
             continue
         if category == "Table" and element.metadata.text_as_html:
-            yield table(_rows(element.metadata.text_as_html), page)
+            yield from table(_rows(element.metadata.text_as_html), page)
         elif category == "Title" and not element.metadata.category_depth:
             yield heading(element.text, 1, page)
         else:  # A deeper title is a line that the file marks as a subtitle, or that looks like one.

@@ -13,10 +13,11 @@ from lxml import etree
 
 from indexes.model import AttributeValue, BlockKind
 from ingestion.parse.container import open_zip, read_xml
-from ingestion.parse.draft import Draft, Piece, attributes, table
+from ingestion.parse.draft import Draft, Piece, attributes
 from ingestion.parse.formula import linear
 from ingestion.parse.limits import Limits
 from ingestion.parse.markup import child, local, value
+from ingestion.parse.tables import table
 
 _LEFT_OUT = frozenset(
     ["del", "moveFrom", "delText", "instrText", "pPr", "rPr", "Fallback", "sdtPr", "sectPr", "annotation", "drawingML"]
@@ -176,7 +177,8 @@ class _Reader:
                     yield from self.blocks(cell)
             return
         above: dict[int, str] = {}
-        yield table([self._row(row, above) for row in rows], page)
+        heads = sum(1 for row in element.iter("{*}tblHeader") if _owner(row) is element)
+        yield from table([self._row(row, above) for row in rows], page, heads=max(heads, 1))
 
     def _row(self, cells: list[etree._Element], above: dict[int, str]) -> list[str]:
         """The texts of one row, each in its grid column; a cell merged with the one above repeats its text."""

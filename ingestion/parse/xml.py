@@ -7,9 +7,10 @@ from lxml import etree
 
 from indexes.model import BlockKind
 from ingestion.parse.container import parse_xml
-from ingestion.parse.draft import Draft, Piece, heading, table
+from ingestion.parse.draft import Draft, Piece, heading
 from ingestion.parse.limits import Limits
 from ingestion.parse.markup import local
+from ingestion.parse.tables import table
 
 _TITLES = frozenset(("title", "article-title", "heading", "head"))
 _ITEMS = frozenset(("list-item", "listitem", "li", "item"))
@@ -45,7 +46,7 @@ def _blocks(element: etree._Element, level: int, kind: BlockKind) -> Iterator[Pi
     if name in _TITLES:
         yield heading(_flat(element), level)
     elif name == "table":
-        yield table([_flat(cell) for cell in row] for row in element.iter("{*}tr", "{*}row"))
+        yield from table([_flat(cell) for cell in row] for row in element.iter("{*}tr", "{*}row"))
     elif name in _CODE:
         yield Piece("".join(element.itertext()), BlockKind.CODE)
     elif _is_mixed(element) or not len(element):
