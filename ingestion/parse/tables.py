@@ -57,7 +57,7 @@ def table(
 def _names_columns(head: Sequence[_Row]) -> bool:
     cells = [cell for row in head for cell in row.cells if cell]
     figures = sum(1 for cell in cells if _FIGURE.fullmatch(cell))
-    return 2 * figures <= len(cells) and all(len(cell) <= LABEL_CHARS for cell in cells)
+    return 2 * figures < len(cells) and all(len(cell) <= LABEL_CHARS for cell in cells)
 
 
 def _window(head: Sequence[_Row], rows: Sequence[_Row], page: int | None, *, is_first: bool) -> Iterator[Piece]:

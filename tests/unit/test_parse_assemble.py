@@ -62,6 +62,14 @@ def test_assembling_what_was_assembled_changes_nothing(parts: list[Piece]) -> No
     assert again.text == first.text
 
 
+def test_texts_kept_since_an_older_version_have_one_box_a_block() -> None:
+    canonical = assembled(Piece("a", page=1, lines=(LineBox(0, (1.0, 2.0, 3.0, 4.0)),)), Piece("b"))
+    kept = artefact.dumps(canonical)
+    old = kept.replace(b"[0,1.0,2.0,3.0,4.0]", b"[1.0,2.0,3.0,4.0]").replace(b"0,[]]", b"0,null]")
+    assert old != kept
+    assert artefact.loads(old) == canonical
+
+
 def test_sections_follow_the_headings() -> None:
     canonical = assembled(
         heading("Guide", 1), heading("Leave", 2), Piece("a"), heading("Pay", 2), heading("", 1), Piece("b")

@@ -7,6 +7,7 @@ import pytest
 
 from indexes.errors import DocumentError
 from indexes.model import BlockKind, CanonicalText
+from ingestion.boxes import boxes
 from ingestion.parse import Limits, parse, pdf_glyphs
 
 Line = tuple[float, float, float, str]  # x, y from below, size, text
@@ -103,6 +104,38 @@ def test_running_heads_stay_once(read) -> None:
     canonical = read(*pages)
     assert canonical.text.count("Handbook") == 1
     assert canonical.text.count("Content") == 5
+
+
+def printed(canonical: CanonicalText, words: str) -> list[tuple[int, float, float]]:
+    """Page, left and base line (from the top) of the lines that hold `words`."""
+    start = canonical.text.index(words)
+    found = boxes(canonical, start, start + len(words))
+    return [(place.page, round(place.box[0], -1), round(place.box[3] - 2, -1)) for place in found]
+
+
+def test_a_stretch_of_text_is_found_on_its_lines(read) -> None:
+    canonical = read(
+        paragraph(
+            50, 700, "The first line of a text that is", "divided in the se-", "cond line, and ends in", "the last."
+        ),
+        paragraph(100, 500, "Another page."),
+    )
+    assert texts(canonical)[0].endswith("divided in the second line, and ends in the last.")
+    assert printed(canonical, "first line") == [(1, 50, 100)]
+    assert printed(canonical, "in the second line") == [(1, 50, 110), (1, 50, 120)]
+    assert printed(canonical, "the last.\n\nAnother") == [(1, 50, 140), (2, 100, 300)]
+
+
+def test_a_row_of_a_table_is_found_with_all_its_cells(read) -> None:
+    rows = [("Item", "Price", "Stock"), ("Chair", "40", "3"), ("Long table", "120", "12")]
+    cells = [
+        (x, 600 - 20 * at, 10, cell) for at, row in enumerate(rows) for x, cell in zip((50, 200, 300), row, strict=True)
+    ]
+    canonical = read([*paragraph(50, 650, BODY), *cells])
+    start = canonical.text.index("40 | 3")
+    (found,) = boxes(canonical, start, start + 6)
+    assert found.box == pytest.approx((50, 209, 306, 223), abs=3)
+    assert list(boxes(canonical, len(canonical.text), len(canonical.text) + 9)) == []
 
 
 def test_boxes_are_those_of_the_page_as_it_is_shown(read) -> None:
