@@ -39,14 +39,18 @@ def assemble(draft: Draft, media_type: str, limits: Limits) -> CanonicalText:
         writer.add(piece)
     if not writer.blocks:
         raise DocumentError("This file holds no text. Upload a version that has some.", code="empty_file")
+    warnings, metadata = draft.warnings, dict(draft.metadata)
+    if draft.hidden:
+        warnings += (f"There is text {draft.hidden} that a reader does not see; it is searchable like the rest.",)
+        metadata["hidden_text"] = True
     title = normalise(draft.title or "", BlockKind.HEADING).replace("\n", " ") or writer.first_heading
     return CanonicalText(
         text="".join(writer.parts),
         blocks=tuple(writer.blocks),
         media_type=media_type,
         title=title[:500] if title else None,
-        metadata=dict(draft.metadata),
-        warnings=draft.warnings,
+        metadata=metadata,
+        warnings=warnings,
     )
 
 

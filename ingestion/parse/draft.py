@@ -30,12 +30,16 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The pieces of one file and what the file says of itself."""
+    """The pieces of one file and what the file says of itself.
+
+    `hidden` says where there is text that a reader of the file would not see: `on page 3`.
+    """
 
     pieces: Iterable[Piece]
     title: str | None = None
     metadata: Mapping[str, AttributeValue] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    hidden: str = ""
 
 
 Parser = Callable[[Path, Limits], Draft]

@@ -62,7 +62,14 @@ def parse(path: Path, limits: Limits, desk: Path | None) -> Draft:
         pages=len(pages),
     )
     shown = _pieces(pages, fields)
-    return Draft(shown, None if _JUNK_TITLE.match(title) else title, metadata, _warnings(pages, bool(copying)))
+    hidden = [page.number for page in pages if any(line.hidden for line in page.lines)]
+    return Draft(
+        shown,
+        None if _JUNK_TITLE.match(title) else title,
+        metadata,
+        _warnings(pages, bool(copying)),
+        f"on {listed(hidden)}" if hidden else "",
+    )
 
 
 def _open(path: Path) -> pypdfium2.PdfDocument:
@@ -142,8 +149,6 @@ def _warnings(pages: Sequence[Page], copying: bool) -> tuple[str, ...]:
         found.append(f"No text could be read on {listed(scanned)}: only pictures are there. OCR would help.")
     if read := [page for page in pages if page.is_recognised]:
         found.append(warning(read))
-    if hidden := [page.number for page in pages if any(line.hidden for line in page.lines)]:
-        found.append(f"There is text on {listed(hidden)} that a reader does not see; it is searchable like the rest.")
     if unmapped := [page.number for page in pages if page.is_garbled]:
         found.append(f"The fonts on {listed(unmapped)} do not say which letters they show; the text may be wrong.")
     if not copying:

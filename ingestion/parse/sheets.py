@@ -24,7 +24,9 @@ def parse_xlsx(path: Path, limits: Limits) -> Draft:
     for sheet in book.worksheets:
         sheet.reset_dimensions()  # What a file says of its size can be a lie of 17 billion cells.
     sheets = ((sheet.title, sheet.iter_rows(values_only=True)) for sheet in book.worksheets)
-    return Draft(_pieces(sheets), str(title) if title else None, metadata)
+    hidden = [sheet.title for sheet in book.worksheets if sheet.sheet_state != "visible"]
+    where = f"on hidden sheets ({', '.join(hidden)[:200]})" if hidden else ""
+    return Draft(_pieces(sheets), str(title) if title else None, metadata, hidden=where)
 
 
 def parse_xls(path: Path, limits: Limits) -> Draft:

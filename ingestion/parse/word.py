@@ -37,7 +37,15 @@ def parse(path: Path, limits: Limits) -> Draft:
         pieces = list(reader.blocks(body)) if body is not None else []
         metadata = core_properties(archive)
     title = metadata.pop("title", None)
-    return Draft(pieces, str(title) if title else None, metadata)
+    hidden = "in runs of letters that Word hides" if body is not None and _has_hidden(body) else ""
+    return Draft(pieces, str(title) if title else None, metadata, hidden=hidden)
+
+
+def _has_hidden(body: etree._Element) -> bool:
+    return any(
+        local(mark.getparent().getparent()) == "r" and value(mark, "val") not in ("0", "false", "off")
+        for mark in body.iter("{*}vanish")
+    )
 
 
 def main_part(archive: zipfile.ZipFile, default: str) -> str:

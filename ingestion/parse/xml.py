@@ -14,9 +14,11 @@ from ingestion.parse.tables import table
 
 _TITLES = frozenset(("title", "article-title", "heading", "head"))
 _ITEMS = frozenset(("list-item", "listitem", "li", "item"))
-# What JATS says about the journal, not in the article.
+# What no reader of a page sees, and what JATS says about the journal, not in the article.
 _LEFT_OUT = frozenset(
     [
+        "style",
+        "script",
         "journal-meta",
         "article-id",
         "article-categories",
@@ -52,7 +54,8 @@ def _blocks(element: etree._Element, level: int, kind: BlockKind) -> Iterator[Pi
     elif _is_mixed(element) or not len(element):
         yield Piece(_flat(element), BlockKind.LIST_ITEM if name in _ITEMS else kind)
     elif len(element) > 1 and all(not len(part) and local(part) not in _TITLES for part in element):
-        yield Piece("\n".join(f"{local(part)}: {_flat(part)}" for part in element if _flat(part)), kind)
+        fields = ((local(part), _flat(part)) for part in element if local(part) not in _LEFT_OUT)
+        yield Piece("\n".join(f"{field}: {text}" for field, text in fields if text), kind)
     else:
         inner = level + any(local(part) in _TITLES for part in element)
         for part in element:

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 # PDFium mends what is missing: the table of contents of the file.
-SHOWN = b"""BT /F1 12 Tf 72 700 Td (Every traveller books the night train) Tj 0 -20 Td (to Lisbon before the end of June.) Tj
+SHOWN = b"""BT /F1 12 Tf 72 700 Td (Every traveller books the night train) Tj
+0 -20 Td (to Lisbon before the end of June.) Tj
 0 -200 Td (Meals are paid for on the way there and on the way back.) Tj ET"""
 PDF = b"""%%PDF-1.4
 1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj

@@ -84,6 +84,23 @@ def test_each_sheet_is_a_section(tmp_path: Path) -> None:
     assert all(block.section == ("Prices",) for block in canonical.blocks)
 
 
+def test_what_word_and_excel_hide_is_marked(tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_paragraph("Shown, and ").add_run("hidden").font.hidden = True
+    document.save(tmp_path / "file")
+    canonical = parse(tmp_path / "file", "a.docx")
+    assert (canonical.text, canonical.metadata["hidden_text"]) == ("Shown, and hidden", True)
+    book = openpyxl.Workbook()
+    book.active.append(["shown"])
+    book.create_sheet("Margins").append(["secret"])
+    book["Margins"].sheet_state = "veryHidden"
+    book.save(tmp_path / "file")
+    canonical = parse(tmp_path / "file", "a.xlsx")
+    assert "secret" in canonical.text
+    assert canonical.warnings[0].startswith("There is text on hidden sheets (Margins) that a reader does not see")
+    assert "hidden_text" not in word(tmp_path / "file").metadata
+
+
 OPEN_DOCUMENT = """<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
  xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"
  xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0">
