@@ -23,7 +23,8 @@ def listener() -> Iterator[socket.socket]:
 
 def web(url: str) -> bytes:
     return f"""<!DOCTYPE html PUBLIC "x" "{url}/x.dtd"><html><head><base href="{url}/">
-<link rel="stylesheet" href="a.css"><meta http-equiv="refresh" content="0;url={url}"><script src="{url}/a.js"></script></head><body><p>Words</p>
+<link rel="stylesheet" href="a.css">
+<meta http-equiv="refresh" content="0;url={url}"><script src="{url}/a.js"></script></head><body><p>Words</p>
 <img src="{url}/a.png"><iframe src="{url}/frame"></iframe><object data="{url}/o"></object>
 <p style="background: url({url}/b.png)">more</p><video src="{url}/v"></video></body></html>""".encode()
 
@@ -44,7 +45,7 @@ xsi:noNamespaceSchemaLocation="{url}/r.xsd"><p>Words &x;</p><xi:include href="{u
 def word(url: str) -> bytes:
     document, out = docx.Document(), io.BytesIO()
     document.add_paragraph("Words")
-    for kind in (RELATIONSHIP_TYPE.IMAGE, RELATIONSHIP_TYPE.ATTACHED_TEMPLATE, RELATIONSHIP_TYPE.HYPERLINK):
+    for kind in (RELATIONSHIP_TYPE.IMAGE, RELATIONSHIP_TYPE.STYLES, RELATIONSHIP_TYPE.HYPERLINK):
         document.part.relate_to(f"{url}/{kind[-5:]}", kind, is_external=True)
     document.save(out)
     return out.getvalue()

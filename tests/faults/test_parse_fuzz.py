@@ -115,7 +115,7 @@ def rezipped(chance: random.Random, name: str, data: bytes) -> Named:
         case 0:
             del members[at]
         case 1:
-            members[at] = chance.choice(("../up.xml", "/root.xml", f"{member}x", "a" * 60_000, "\x00\n")), content
+            members[at] = chance.choice(("../up.xml", "/root.xml", f"{member}x", "a" * 60_000, "\x01\n")), content
         case 2:
             members[at] = member, foreign
         case 3:
