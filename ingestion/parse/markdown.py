@@ -44,10 +44,19 @@ def _front_matter(fence: str, text: str) -> dict[str, Any]:
     import yaml
 
     try:
-        stated = tomllib.loads(text) if fence == "+++" else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError):
+        stated = tomllib.loads(text) if fence == "+++" else _yaml(text)
+    except (ValueError, RecursionError, yaml.YAMLError):
         return {}
     return {str(key).lower(): value for key, value in stated.items()} if isinstance(stated, dict) else {}
+
+
+def _yaml(text: str) -> object:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except ValueError:  # There is no 31 February: then everything is read as words.
+        return yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - it makes strings, lists and mappings only
 
 
 def _metadata(stated: dict[str, Any]) -> dict[str, AttributeValue]:

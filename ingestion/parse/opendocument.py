@@ -8,7 +8,7 @@ from lxml import etree
 
 from indexes.errors import DocumentError
 from indexes.model import BlockKind
-from ingestion.parse.container import open_zip, read_xml
+from ingestion.parse.container import open_zip, optional_xml, read_xml
 from ingestion.parse.draft import Draft, Piece, attributes, heading
 from ingestion.parse.limits import Limits
 from ingestion.parse.markup import child, local, value
@@ -43,10 +43,8 @@ def parse(path: Path, limits: Limits) -> Draft:
 
 
 def _stated(archive: zipfile.ZipFile) -> dict[str, str]:
-    if "meta.xml" not in archive.namelist():
-        return {}
-    found = {local(element): element.text or "" for element in read_xml(archive, "meta.xml").iter() if element.text}
-    return {_STATED[name]: text for name, text in found.items() if name in _STATED}
+    stated = (element for part in optional_xml(archive, "meta.xml") for element in part.iter())
+    return {_STATED[local(element)]: element.text for element in stated if element.text and local(element) in _STATED}
 
 
 def _blocks(parent: etree._Element, kind: BlockKind = BlockKind.PARAGRAPH, page: int | None = None) -> Iterator[Piece]:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from lxml import etree
 
 from indexes.model import AttributeValue, BlockKind
-from ingestion.parse.container import open_zip, read_xml
+from ingestion.parse.container import open_zip, optional_xml, read_xml
 from ingestion.parse.draft import Draft, Piece, attributes
 from ingestion.parse.formula import linear
 from ingestion.parse.limits import Limits
@@ -50,19 +50,16 @@ def _has_hidden(body: etree._Element) -> bool:
 
 def main_part(archive: zipfile.ZipFile, default: str) -> str:
     """The name of the part that the package's relationships call the document."""
-    if "_rels/.rels" in archive.namelist():
-        for relation in read_xml(archive, "_rels/.rels"):
-            target = str(relation.get("Target", "")).lstrip("/")
-            if relation.get("Type", "").endswith("/officeDocument") and target in archive.namelist():
-                return target
+    for relation in optional_xml(archive, "_rels/.rels"):
+        target = str(relation.get("Target", "")).lstrip("/")
+        if relation.get("Type", "").endswith("/officeDocument") and target in archive.namelist():
+            return target
     return default
 
 
 def core_properties(archive: zipfile.ZipFile) -> dict[str, AttributeValue]:
     """Title, author, subject, keywords and dates as an Office package states them."""
-    if "docProps/core.xml" not in archive.namelist():
-        return {}
-    stated = {local(element): element.text for element in read_xml(archive, "docProps/core.xml")}
+    stated = {local(element): element.text for element in optional_xml(archive, "docProps/core.xml")}
     return attributes(
         title=stated.get("title"),
         author=stated.get("creator"),
@@ -80,9 +77,7 @@ class _Style:
 
 
 def _styles(archive: zipfile.ZipFile, name: str) -> dict[str, _Style]:
-    if name not in archive.namelist():
-        return {}
-    elements = {value(style, "styleId"): style for style in read_xml(archive, name).iter("{*}style")}
+    elements = {value(style, "styleId"): style for style in optional_xml(archive, name) if local(style) == "style"}
     return {identity: _style(elements, identity) for identity in elements if identity}
 
 

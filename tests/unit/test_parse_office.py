@@ -67,6 +67,18 @@ def test_strict_word_files_read_the_same(tmp_path: Path) -> None:
     assert parse(strict, "rules.docx").text == expected.text
 
 
+def test_a_word_file_is_read_without_what_its_text_does_not_need(tmp_path: Path) -> None:
+    expected = word(tmp_path / "file")
+    broken = tmp_path / "broken"
+    with zipfile.ZipFile(tmp_path / "file") as source, zipfile.ZipFile(broken, "w") as target:
+        for name in source.namelist():
+            torn = name in ("word/styles.xml", "docProps/core.xml", "_rels/.rels")
+            target.writestr(name, source.read(name)[: 200 if torn else None])
+    canonical = parse(broken, "rules.docx")
+    assert canonical.text == expected.text
+    assert canonical.title is None
+
+
 def test_each_sheet_is_a_section(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     book.active.title = "Prices"
