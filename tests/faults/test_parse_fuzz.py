@@ -152,7 +152,7 @@ def made() -> Iterator[Named]:
 def seeds(folder: Path | None) -> list[Named]:
     own = [path for path in (ROOT / "golden" / "parse").iterdir() if path.suffix not in (".py", ".expected")]
     own += (ROOT / "data").rglob("*.*")
-    real = folder.iterdir() if folder is not None else ()
+    real = folder.rglob("*.*") if folder is not None else ()
     small = sorted(path for path in (*own, *real) if path.is_file() and path.stat().st_size <= MAX_SEED_BYTES)
     return [*((path.name, path.read_bytes()) for path in small), *made()]
 
@@ -233,4 +233,4 @@ async def test_mutants_end_as_text_or_are_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_thousands_of_mutants_of_real_documents(tmp_path: Path, shared_data: Path) -> None:
     count = int(os.environ.get("CITEWELL_FUZZ_COUNT", 3_000))
-    await survive(chosen_seed(random.randrange(1 << 30)), count, shared_data / "docs" / "good", tmp_path)
+    await survive(chosen_seed(random.randrange(1 << 30)), count, shared_data / "docs", tmp_path)

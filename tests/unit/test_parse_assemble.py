@@ -1,7 +1,7 @@
 """Canonical texts: where blocks lie, what normalising does, and that bytes come back as they went."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import DocumentError
@@ -33,6 +33,7 @@ def assembled(*parts: Piece) -> CanonicalText:
     return assemble(Draft(parts), "text/plain", Limits())
 
 
+@settings(deadline=None)
 @given(pieces)
 def test_blocks_are_ordered_disjoint_and_cover_all_but_white_space(parts: list[Piece]) -> None:
     try:
@@ -52,6 +53,7 @@ def test_blocks_are_ordered_disjoint_and_cover_all_but_white_space(parts: list[P
     assert artefact.loads(artefact.dumps(canonical)) == canonical
 
 
+@settings(deadline=None)
 @given(pieces)
 def test_assembling_what_was_assembled_changes_nothing(parts: list[Piece]) -> None:
     try:
