@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 import pypdfium2
 from pypdfium2 import raw
 
-from indexes.model import Box
+from indexes.model import BlockKind, Box
+from ingestion.parse.assemble import normalise
 from ingestion.parse.pdf_hidden import Visibility
 
 # In heights of a line. A wider gap ends a cell or a column; a narrower one is a space at most.
@@ -22,6 +23,7 @@ PAGE_ERRORS = (pypdfium2.PdfiumError, ArithmeticError, LookupError, ValueError)
 QUARTER_TURN = math.pi / 2
 # The bullets of Symbol and Wingdings, which Unicode keeps for private use.
 _SYMBOL_BULLET = re.compile("[\uf02d\uf06c\uf06e\uf071\uf076\uf0a7\uf0a8\uf0b7\uf0d8\uf0e0\uf0fc]")
+_LEADER = re.compile(r"(?:\s*\.){5,}\s*")
 DIVIDER = 0xAD  # Stands for the hyphen of a word that is divided at the end of a line.
 
 
@@ -44,6 +46,12 @@ class Line:
     @property
     def height(self) -> float:
         return max(self.top - self.bottom, 0.1)
+
+    @property
+    def shown(self) -> str:
+        """The text as it will stay: a dot leader is one sign, and the hyphen of a word divided at its end is gone."""
+        text = self.text.removesuffix(chr(DIVIDER)).replace(chr(DIVIDER), "-")
+        return normalise(_LEADER.sub(" … ", text), BlockKind.PARAGRAPH)
 
     def beside(self, other: "Line") -> bool:
         """Whether both share a base line, or one is raised or lowered beside the other."""
