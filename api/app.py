@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from api import errors
 from api.middleware import middleware
 from api.routes import (
+    boxes,
     chat,
     documents,
     events,
@@ -27,6 +28,7 @@ ROUTERS = (
     files,
     vector_stores,
     vector_store_files,
+    boxes,
     file_batches,
     documents,
     events,
