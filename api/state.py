@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ from ingestion.parts import PartFinder
 from ingestion.pipeline import Pipeline
 from ingestion.queue import Queue, redis_settings
 from ingestion.recognition import Tesseract
-from ingestion.reconcile import Reconciler
+from ingestion.reconcile import Reconciler, repeated
+from ingestion.sweep import GRACE_S, SWEEP_S, Sweeper
 from ingestion.valkey import Valkey
 from ingestion.vectors import VectorMaker
 from ingestion.worker import Worker
@@ -70,6 +72,7 @@ class State:
     answering: Answering
     capacity: Capacity
     listeners: Capacity
+    uploads: Capacity
     incoming: Path
 
     async def health(self) -> dict[str, str]:
@@ -126,6 +129,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
                 answering=answering,
                 capacity=Capacity(settings.server.max_concurrent_requests),
                 listeners=Capacity(settings.server.max_event_streams),
+                uploads=Capacity(settings.server.max_uploads),
                 incoming=incoming,
             )
         finally:
@@ -159,13 +163,17 @@ async def working(storage: Storage) -> AsyncIterator[None]:
         settings=settings,
     )
     reconciler = Reconciler(storage.database, storage.eraser, storage.intake)
-    worker = asyncio.create_task(Worker(storage.queue, pipeline, reconciler, settings).run())
+    sweeper = Sweeper(storage.database, storage.blobs)
+    tasks = [
+        asyncio.create_task(Worker(storage.queue, pipeline, reconciler, settings).run()),
+        asyncio.create_task(repeated(sweeper.once, SWEEP_S)),
+    ]
     try:
         yield
     finally:
-        worker.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await worker
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         await children.close()
 
 
@@ -181,8 +189,8 @@ async def _valkey(settings: Settings, stack: AsyncExitStack) -> Valkey | None:
     if settings.queue.url is not None:
         return None
     server = Valkey(settings.home / "queue")
-    await server.start()
     stack.push_async_callback(server.stop)
+    await server.start()
     return server
 
 
@@ -222,6 +230,8 @@ async def _engine_health(engine: Engine, models: Models) -> str:
 
 
 def _discard(incoming: Path) -> None:
-    """Remove what a killed process left of uploads that were never acknowledged."""
+    """Remove what a killed process left of uploads that were never acknowledged; others may be receiving theirs."""
     for path in incoming.glob("upload-*"):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - GRACE_S:
+                path.unlink()
