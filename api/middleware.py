@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,13 +12,31 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import error_response
 from api.request_id import begin
-from indexes.errors import TooLarge, TooSlow
+from indexes.errors import CitewellError, TooLarge, TooSlow
 
 access = logging.getLogger("citewell.access")
 
 UPLOAD = ("POST", "/v1/files")
 LEAST_BYTES_PER_S = 1024
 """Of a body, once its client had `stall_s`: slower than any modem, and faster than what only wants to hold a place."""
+
+
+class PlainStart:
+    """Says in one sentence why the service does not start; a traceback is for what nobody foresaw."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the life of the service."""
+
+        async def send_sentence(message: Message) -> None:
+            error = sys.exception()  # Starlette sends this while it handles what was raised
+            if message["type"] == "lifespan.startup.failed" and isinstance(error, CitewellError):
+                message["message"] = error.message
+            await send(message)
+
+        await self.app(scope, receive, send_sentence if scope["type"] == "lifespan" else send)
 
 
 class RequestLog:
@@ -156,6 +175,7 @@ class BodyLimit:
 def middleware(max_json_bytes: int, stall_s: float = 30.0) -> list[Middleware]:
     """What to give FastAPI as `middleware`, outermost first."""
     return [
+        Middleware(PlainStart),
         Middleware(RequestLog),
         Middleware(Patience, stall_s=stall_s),
         Middleware(BodyLimit, max_bytes=max_json_bytes),

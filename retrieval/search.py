@@ -1,6 +1,7 @@
 """From a question to ranked hits: embed, find by meaning and by words, fuse, and check against the catalog."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from indexes.catalog import stores, visibility
 from indexes.catalog.database import Database
 from indexes.catalog.visibility import View, Visible
 from indexes.embedders.models import Models
-from indexes.errors import NotFound, Unavailable
+from indexes.errors import NotFound, StorageFull, Unavailable
 from indexes.filters import Filter, matches
 from indexes.index import Engine, Index
 from indexes.lexical import Analyser
@@ -80,8 +81,9 @@ class Searcher:
     async def _touch(self, view: View) -> None:
         """Note that the store is in use, for `expires_after`; once a minute, so that a search is not a write."""
         if time.time() - view.last_active_at > _TOUCH_S:
-            async with self._database.write() as session:
-                await stores.touch(session, [view.store_id])
+            with contextlib.suppress(StorageFull):  # a full disk is no reason not to search
+                async with self._database.write() as session:
+                    await stores.touch(session, [view.store_id])
 
     async def _ranked(self, view: View, query: Query) -> dict[str, Scores]:
         try:

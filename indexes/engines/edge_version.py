@@ -21,8 +21,8 @@ _JOURNAL_POINTS = 20_000  # about 60 MB of writes remembered while a copy is opt
 _SMALL_POINTS = 2_000  # below this an index on a field takes under 20 ms, and so may be made at once
 
 ROOM_BYTES = 128 * MEBIBYTE
-"""What must be free before a shard is written to. It writes to mapped files, extended by up to 32 MB at a time; where
-the disk turns out to be full then, the kernel ends the process (SIGBUS). Several threads may be past the check."""
+"""What must be free before a shard is opened or written to. It writes to mapped files, which it extends by up to 32 MB:
+where the disk turns out to be full then, the kernel ends the process (SIGBUS). Several threads may pass at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,7 @@ class EdgeVersion:
 
     def _load(self) -> EdgeShard:
         self._current = read_current(self.folder)
+        require_room(self.folder, ROOM_BYTES)  # after a crash it repeats what its log holds
         shard = EdgeShard.load(str(self.folder / self._current.shard), self._config)
         info = shard.info()
         self._indexed = set(info.payload_schema)
