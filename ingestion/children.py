@@ -23,7 +23,7 @@ from ingestion.recognition import Tesseract
 
 # Native libraries never give back all they took: a fresh process does.
 JOBS_PER_CHILD = 200
-_PATIENCE_S = 10.0
+_PATIENCE_S = 5.0
 """How long a document may keep a place that others wait for; most take well under a second."""
 _ASIDE = 2
 """Slow documents that go on beside the places, each in a child more."""
@@ -48,6 +48,7 @@ class Children:
         self._running: set[Child] = set()
         self._patience_s = min(_PATIENCE_S, self._limits.max_seconds / 5)
         self._waiting = self._aside = 0
+        self._spare: list[Child] = []  # warm ones that came back from aside
         self._slow: dict[str, None] = {}  # documents that were put off, the latest last
         # One place per worker: a warm child, or None where the next job starts one.
         self._places: asyncio.Queue[Child | None] = asyncio.Queue()
@@ -156,7 +157,7 @@ class Children:
             if child is not None and (fresh or child.process.returncode is not None):
                 await self._end(child)
                 child = None
-            child = child or await self._spawn()
+            child = child or (None if fresh else self._warm()) or await self._spawn()
             async with asyncio.timeout(self._limits.max_seconds):
                 asking = asyncio.create_task(child.ask(request))
                 try:
@@ -165,7 +166,7 @@ class Children:
                 finally:
                     asking.cancel()
             spent = child.jobs >= JOBS_PER_CHILD or reply.get("error", {}).get("code") == "parse_memory"
-            back = None if spent or aside else child
+            back = None if spent else child
         except TimeoutError as error:
             raise _too_slow(self._limits) from error
         except ChildDied:
@@ -177,6 +178,7 @@ class Children:
         finally:
             if aside:
                 self._aside -= 1
+                self._spare += [back] if back else []
             else:
                 self._places.put_nowait(back)
             # Also when the caller is cancelled: a child in the middle of a job is of no use to the next.
@@ -209,6 +211,14 @@ class Children:
         self._slow[name] = self._slow.pop(name, None)
         if len(self._slow) > _REMEMBERED:
             del self._slow[next(iter(self._slow))]
+
+    def _warm(self) -> Child | None:
+        while self._spare:
+            child = self._spare.pop()
+            if child.process.returncode is None:
+                return child
+            self._running.discard(child)
+        return None
 
     async def _spawn(self) -> Child:
         if self._closed:
