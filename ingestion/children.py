@@ -23,6 +23,7 @@ from ingestion.parse.limits import Limits
 from ingestion.parse.unpack import Unpacked, UnpackedPart
 from ingestion.recognition import Tesseract
 
+_START_S = 60.0
 # Native libraries never give back all they took: a fresh process does.
 JOBS_PER_CHILD = 200
 # What a child sees of the environment: enough to find its libraries, no secret.
@@ -59,6 +60,17 @@ class _Child:
             env=inherited | _FIXED_ENVIRONMENT | {"PYTHONPATH": packages},
         )  # fmt: skip
         return cls(process)
+
+    async def ready(self) -> None:
+        """Wait until it takes jobs. Raises Unavailable: no document is to blame for what happens before that."""
+        if self.jobs:
+            return
+        assert self.process.stdout is not None
+        try:
+            async with asyncio.timeout(_START_S):
+                await frames.receive(self.process.stdout)
+        except (asyncio.IncompleteReadError, TimeoutError) as error:
+            raise Unavailable("A parser process ended or hung while it was started. Trying again may help.") from error
 
     async def ask(self, request: dict[str, object]) -> dict[str, Any]:
         """The reply to `request`. Raises _Died when there is none."""
@@ -202,6 +214,7 @@ class Children:
                 await self._end(child)
                 child = None
             child = child or await self._spawn()
+            await child.ready()
             async with asyncio.timeout(self._limits.max_seconds):
                 reply = await child.ask(request)
             spent = child.jobs >= JOBS_PER_CHILD or reply.get("error", {}).get("code") == "parse_memory"

@@ -71,9 +71,10 @@ class Searcher:
             ranked = await self._ranked(view, query)
             async with self._database.read() as session:
                 found = await visibility.visible(session, store_id, ranked)
-            # A chunk that is gone was superseded or deleted during this search, and what came in its place was hidden
-            # when it began: look again, so that the reader sees one of the two.
-            if len(found) == len(ranked) or attempt == _TRIES - 1:
+                missed = await visibility.any_visible(session, view.hidden)
+            # What was superseded during this search is gone from the hits, or was erased before it could be one, and
+            # what came in its place was hidden when it began: look again, so that the reader sees one of the two.
+            if (len(found) == len(ranked) and not missed) or attempt == _TRIES - 1:
                 break
         return _hits(view, query, ranked, found)
 

@@ -1,11 +1,12 @@
 """What a search may see, asked of the catalog at its start and again at its end (I4, I9)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from indexes.catalog.database import batched
 from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Store
 from indexes.catalog.versions import Version, read_manifest
 from indexes.errors import NotFound
@@ -69,3 +70,12 @@ async def visible(session: AsyncSession, store_id: str, chunk_ids: Collection[st
 
 def _span(row) -> Span:  # type: ignore[no-untyped-def] # noqa: ANN001 - a row of ChunkRow's columns
     return Span(row.start, row.end, row.ordinal, row.tokens, row.page_start, row.page_end, tuple(row.section))
+
+
+async def any_visible(session: AsyncSession, revision_ids: Sequence[str]) -> bool:
+    """Whether one of the revisions, which were hidden when a search began, is current now."""
+    for ids in batched(revision_ids):
+        query = select(Revision.id).where(Revision.id.in_(ids), Revision.state == RevisionState.CURRENT)
+        if await session.scalar(query.limit(1)) is not None:
+            return True
+    return False
