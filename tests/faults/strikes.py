@@ -30,7 +30,7 @@ def withstands(installation: Installation, faults: Sequence[str], strikes: int) 
         found = verdict(installation, client, ledger, stuck)
     searches = sum(reader.searches for reader in readers)
     wrong = [one for reader in readers for one in (*reader.torn, *reader.failed)]
-    print(f"{strikes} strikes, {writer.operations} writes and deletes, {searches} searches, {len(wrong)} torn; {found}")
+    print(f"{strikes} strikes, {writer.operations} writes and deletes, {searches} searches, {len(wrong)} wrong; {found}")
     assert found == Verdict(), found
     assert wrong == [], wrong
 

@@ -82,8 +82,7 @@ def _judge_key(client: Client, key: str, ledger: Ledger, found: Verdict) -> None
         if row["status"] != "completed" or content != document(key, version):
             found.lost.append(f"{key} shows {version}, and ended as {row}")
     found.doubled += [f"{key} was attached {count} times as {one}" for one, count in attached.items() if count > 1]
-    if version == entry.version:  # else an unacknowledged delete may have taken the history
-        found.lost += [f"{file_id} of the history of {key}" for file_id in entry.file_ids if file_id not in attached]
+    found.lost += [f"{file_id} of the history of {key}" for file_id in entry.file_ids if file_id not in attached]
 
 
 def _judge_texts(installation: Installation, found: Verdict) -> None:
