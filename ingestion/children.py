@@ -158,6 +158,7 @@ class Children:
                 await self._end(child)
                 child = None
             child = child or (None if fresh else self._warm()) or await self._spawn()
+            await child.ready()
             async with asyncio.timeout(self._limits.max_seconds):
                 asking = asyncio.create_task(child.ask(request))
                 try:

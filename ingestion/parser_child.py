@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from indexes.errors import Unavailable
 from ingestion.parse import frames
 from ingestion.parse.limits import Limits
 
+_START_S = 60.0
 # What a child sees of the environment: enough to find its libraries, no secret.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 _FIXED_ENVIRONMENT = {
@@ -38,7 +40,7 @@ class Child:
 
     @classmethod
     async def start(cls, limits: Limits) -> Self:
-        """Start one. It is ready when it answers its first job."""
+        """Start one."""
         inherited = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         packages = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
         process = await asyncio.create_subprocess_exec(
@@ -49,6 +51,17 @@ class Child:
             env=inherited | _FIXED_ENVIRONMENT | {"PYTHONPATH": packages},
         )  # fmt: skip
         return cls(process)
+
+    async def ready(self) -> None:
+        """Wait until it takes jobs. Raises Unavailable: no document is to blame for what happens before that."""
+        if self.jobs:
+            return
+        assert self.process.stdout is not None
+        try:
+            async with asyncio.timeout(_START_S):
+                await frames.receive(self.process.stdout)
+        except (asyncio.IncompleteReadError, TimeoutError) as error:
+            raise Unavailable("A parser process ended or hung while it was started. Trying again may help.") from error
 
     async def ask(self, request: dict[str, object]) -> dict[str, Any]:
         """The reply to `request`. Raises ChildDied when there is none."""

@@ -61,9 +61,10 @@ class Searcher:
             ranked = await self._ranker.ranked(version, view.hidden, query)
             async with self._database.read() as session:
                 found = await visibility.visible(session, store_id, ranked.scores, view.snapshot_id)
-            # A chunk that is gone was superseded or deleted during this search, and what came in its place was hidden
-            # when it began: look again, so that the reader sees one of the two.
-            if len(found) == len(ranked.scores) or attempt == _TRIES - 1:
+                missed = await visibility.any_visible(session, view.hidden, view.snapshot_id)
+            # What was superseded during this search is gone from the hits, or was erased before it could be one, and
+            # what came in its place was hidden when it began: look again, so that the reader sees one of the two.
+            if (len(found) == len(ranked.scores) and not missed) or attempt == _TRIES - 1:
                 break
         self._traffic.observe(view, version, query, ranked)
         return _hits(view, version, query, ranked, found)
