@@ -1,11 +1,13 @@
 """Everything that changes index versions, without processes and models: each part is run by hand, in one event loop."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 from sqlalchemy import select, update
 
 from evaluation.comparing import Comparer
@@ -14,13 +16,16 @@ from indexes.blobs import DirectoryBlobs
 from indexes.catalog import builds, promotion, snapshots, versions
 from indexes.catalog.database import Database
 from indexes.catalog.history import Because
-from indexes.catalog.tables import IndexVersion, Revision, RevisionState, Store
+from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Store, VersionState
+from indexes.catalog.version_tables import Holding, SnapshotRevision
 from indexes.catalog.versions import Version
 from indexes.embedders.hashing import HashingEmbedder
 from indexes.engines.exact_index import ExactEngine
+from indexes.errors import NotFound
+from indexes.filters import Comparison, Operator
 from indexes.index import Engine
 from indexes.manifest import Chunking, EmbeddingSpec, Manifest
-from indexes.model import Attributes, Block, BlockKind, CanonicalText, Hit, Span, Vector
+from indexes.model import Attributes, Block, BlockKind, CanonicalText, Chunk, Hit, Span, Vector
 from ingestion.chunk import CHUNKER_VERSION, chunk
 from ingestion.cutting import Cutter
 from ingestion.erase import Eraser
@@ -232,7 +237,71 @@ class Workshop:
             for table in (Revision, IndexVersion):
                 await session.execute(update(table).values(lease_until=0.0, next_attempt_at=0.0))
 
+    async def documents(self, store: Store, query: Query = EVERYTHING) -> dict[str, str]:
+        """The text that a search finds under each key, whose chunks must be whole and all of one version."""
+        hits = await self.search(store, query)
+        assert len({hit.index_version for hit in hits}) <= 1
+        chunks: dict[str, list[Chunk]] = defaultdict(list)
+        for hit in hits:
+            chunks[hit.key].append(hit.chunk)
+        for key, mine in chunks.items():
+            mine.sort(key=lambda one: one.span.ordinal)
+            assert len({one.revision_id for one in mine}) == 1, f"two revisions of {key}"
+            assert [one.span.ordinal for one in mine] == list(range(len(mine))), f"half of {key}"
+        return {key: " ".join(one.text for one in mine) for key, mine in chunks.items()}
+
     def inventory(self, version: Version | IndexVersion) -> dict[str, int]:
         """Points by revision that an index version holds in the engine."""
         opened = version if isinstance(version, Version) else versions.opened_as(version)
         return self.engine.open(opened.id, opened.manifest).inventory()
+
+    async def check(self, store: Store) -> None:
+        """Nothing is left to do: each version that may be searched holds just what readers may see, and no other any.
+
+        Readers may see what is current, and what was superseded and a snapshot names.
+        """
+        kept = await self.revisions(store, RevisionState.CURRENT)
+        async with self.database.read() as session:
+            rows = list(await session.scalars(select(IndexVersion).where(IndexVersion.store_id == store.id)))
+            named = set(await session.scalars(select(SnapshotRevision.revision_id)))
+            chunks = list(await session.execute(select(ChunkRow.id, ChunkRow.revision_id, ChunkRow.cut)))
+            holdings = list(await session.scalars(select(Holding)))
+        superseded = await self.revisions(store, RevisionState.SUPERSEDED)
+        kept |= {ident: row for ident, row in superseded.items() if ident in named}
+        assert {ident for ident, row in superseded.items() if row.has_points} == superseded.keys() & named
+        assert {one.revision_id for one in chunks} <= kept.keys()
+        assert sum(row.state == VersionState.LIVE for row in rows) == 1
+        for row in rows:
+            held = {one.revision_id: one.chunks for one in holdings if one.version_id == row.id}
+            if row.state in versions.SEARCHABLE:
+                self._check_version(
+                    row, kept, held, {one.id: one.revision_id for one in chunks if one.cut == _cut(row)}
+                )
+            elif row.state == VersionState.DELETED:
+                assert held == {}
+                with pytest.raises(NotFound):
+                    self.inventory(row)
+        undeleted = {_cut(row) for row in rows if row.state != VersionState.DELETED}
+        assert {one.cut for one in chunks} <= undeleted
+
+    def _check_version(
+        self, row: IndexVersion, kept: dict[str, Revision], held: dict[str, int], chunks: dict[str, str]
+    ) -> None:
+        assert held == Counter(chunks.values())
+        assert held.keys() == kept.keys()
+        if not kept:
+            return
+        index = self.engine.open(row.id, versions.read_manifest(row.manifest))
+        assert index.inventory() == held
+        for ident, revision in kept.items():
+            mine = {chunk_id for chunk_id, of in chunks.items() if of == ident}
+            assert index.chunk_ids(ident) == mine
+            for name, value in revision.attributes.items():
+                where = Comparison(name, Operator.EQ, value)
+                vector = np.ones(versions.read_manifest(row.manifest).embedding.dimension, dtype=np.float32)
+                found = index.dense(vector, 500, where)
+                assert mine <= {match.chunk_id for match in found}, f"{row.state} has older attributes"
+
+
+def _cut(row: IndexVersion) -> str:
+    return versions.read_manifest(row.manifest).cut
