@@ -1,5 +1,7 @@
 """Index versions are built beside the live one, whatever happens meanwhile."""
 
+import itertools
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -159,3 +161,23 @@ async def test_what_is_written_during_a_build_is_in_it(workshop: Workshop, store
     for version in await workshop.searchable(store):
         found = await workshop.documents(store, Query(("rule",), limit=500, index_version=version.id))
         assert found == {key: text.strip() for key, text in expected.items()}
+
+
+async def stopped_builders(workshop: Workshop, store: Store, **wanted: object) -> AsyncIterator[Actor]:
+    """A build stopped after its first step, another after its second, and so on; each ends, and all is checked."""
+    for step in itertools.count(1):
+        version = await workshop.begin(store, ann=AnnSpec(m=64 + step), **wanted)
+        actor = await builder(workshop)
+        await actor.step(step)
+        if actor.ended:
+            return
+        yield actor
+        await actor.finish()
+        await settled(workshop, store)
+        await workshop.delete_version(store, version.id)
+
+
+async def test_attributes_that_change_while_a_document_is_added(workshop: Workshop, store: Store) -> None:
+    async for actor in stopped_builders(workshop, store):
+        for row in (await workshop.revisions(store)).values():
+            await workshop.intake.set_attributes(PROJECT, store.id, row.file_id, {"team": f"{actor.changed}"})
