@@ -37,9 +37,11 @@ class Filler:
         attributes: Attributes,
         noted: Callable[[Filled], Awaitable[None]],
     ) -> Filled:
-        """Store what the version does not hold yet; `noted` hears of each batch but the last."""
+        """Store what the version does not hold yet, all with `attributes`; `noted` hears of each batch but the last."""
         index = await to_its_end(self.engine.create, version.id, version.manifest)
         held = await asyncio.to_thread(index.chunk_ids, revision.id)
+        if held:  # by an earlier attempt, and the attributes may have been changed since
+            await to_its_end(index.set_attributes, revision.id, attributes)
         missing = [chunk for chunk in chunks if chunk.id not in held]
         analyser = Analyser(version.manifest.lexical)
         filled = Filled(len(held), len(held))
