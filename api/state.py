@@ -48,6 +48,7 @@ from retrieval.observations import Observations
 from retrieval.ranking import Ranker
 from retrieval.search import Searcher
 from retrieval.traffic import Traffic
+from retrieval.warming import Warmer
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +131,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
     observations = Observations(storage.database, settings.search.recorded_queries)
     traffic = Traffic(ranker, observations)
     writing = asyncio.create_task(observations.run())
+    warming = asyncio.create_task(Warmer(storage.database, ranker).run())
     async with Answering.open(settings.generation, storage.models) as answering:
         try:
             yield State(
@@ -153,7 +155,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
             )
         finally:
             await traffic.close()
-            await _stopped(writing, loading)
+            await _stopped(warming, writing, loading)
             with contextlib.suppress(CitewellError):
                 await observations.flush()
 

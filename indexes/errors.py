@@ -73,9 +73,9 @@ class GateFailed(Conflict):
 
     code = "gate_failed"
 
-    def __init__(self, message: str, report: Mapping[str, Any]) -> None:
+    def __init__(self, message: str, report: Mapping[str, Any] | None = None) -> None:
         super().__init__(message, param="index_version")
-        self.report = report
+        self.report = dict(report or {})
 
 
 class TooLarge(CitewellError):

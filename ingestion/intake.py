@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from indexes.blobs import Blobs
 from indexes.catalog import deleting, files, idempotency, revisions, stores, versions, work
@@ -51,13 +52,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class NewStore:
-    """A store to make."""
+    """A store to make. `gate` are its thresholds for new index versions, as far as they are not the defaults."""
 
     name: str | None
     description: str | None
     meta: dict[str, str]
     expires_after_days: int | None
     manifest: Manifest
+    gate: dict[str, Any] = field(default_factory=dict)
 
 
 class Intake:
@@ -112,6 +114,7 @@ class Intake:
                 meta=new.meta,
                 expires_after_days=new.expires_after_days,
                 live_version=version_id,
+                gate=new.gate,
             )
             session.add(store)
             await session.flush()
