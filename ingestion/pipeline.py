@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from indexes import ids
 from indexes.blobs import Blobs
 from indexes.catalog import parts, reuse, revisions, stores, versions, work
+from indexes.catalog.completing import Completed, complete
 from indexes.catalog.database import Database
 from indexes.catalog.deleting import Doomed
-from indexes.catalog.parts import Attached
+from indexes.catalog.parts import Attached, Part
 from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
 from indexes.catalog.versions import Version
 from indexes.catalog.work import Lease
@@ -86,20 +89,19 @@ class Pipeline:
 
     async def claim(self) -> Revision | None:
         """Take over the next revision that is due; None if there is none."""
-        async with self.database.read() as session:
-            store_id = await work.next_store(session)
-        if store_id is None:
-            return None
         async with self.database.write() as session:
-            return await work.claim(session, store_id, OWNER, self.settings.lease_s)
+            store_id = await work.next_store(session)
+            return None if store_id is None else await work.claim(session, store_id, OWNER, self.settings.lease_s)
 
     async def process(self, revision: Revision) -> None:
         """Bring a claimed revision to its end, whatever that is."""
         lease = Lease(revision.id, OWNER, revision.fence)
         try:
             async with kept_alive(self.database, lease, self.settings.lease_s):
-                gone = await self._advance(revision, lease)
-            await self._clear_superseded(revision, gone)
+                unseen, doomed = await self._advance(revision, lease)
+            for other in unseen:
+                await self.eraser.revision(other)
+            await self.eraser.doomed(doomed)
         except LeaseLost:
             log.info("the work on %s was taken over, cancelled or deleted", revision.id)
             await self._release(lease)
@@ -113,29 +115,25 @@ class Pipeline:
             log.exception("the work on %s failed", revision.id)
             await self._give_up(revision, lease, CitewellError(_UNFORESEEN))
 
-    async def _advance(self, revision: Revision, lease: Lease) -> Doomed:
+    async def _advance(self, revision: Revision, lease: Lease) -> tuple[Sequence[Revision], Doomed]:
         """Do what is left to do; what readers see no more because of it is for the caller to erase."""
         async with self.database.read() as session:
             job = Job(revision, lease, await versions.kept(session, revision.store_id))
-        text = await self._parsed(job)
-        chunks = await self._chunked(job, text)
+            twin = await reuse.parsed(session, revision, self.parser.version) if revision.text_blob is None else None
+        text = await self._parsed(job, twin)
+        chunks, attributes = await self._chunked(job, text)
+        reused = min([await self._indexed(job, version, chunks, attributes) for version in job.held_in])
         async with self.database.write() as session:
-            attributes = await work.announce_points(session, lease)
-        for version in job.held_in:
-            await self._indexed(job, version, chunks, attributes)
-        async with self.database.write() as session:
-            await work.advance(session, lease, Stage.INDEXED, chunks_done=len(chunks))
+            await work.advance(session, lease, Stage.INDEXED, chunks_done=len(chunks), chunks_reused=reused)
         await self._verified(job, chunks)
         async with self.parts.found(revision, text) as found:
-            attached = await self._completed(job, [*text.warnings, *found.warnings], found)
-        self.queue.wake(attached.due)
-        return attached.gone
+            return await self._completed(job, [*text.warnings, *found.warnings], found)
 
-    async def _parsed(self, job: Job) -> CanonicalText:
+    async def _parsed(self, job: Job, twin: Revision | None) -> CanonicalText:
         revision = job.revision
         if revision.text_blob is not None:
             return await asyncio.to_thread(self._stored_text, revision.text_blob)
-        text = await self._parsed_before(revision) or await self._parsed_now(revision)
+        text = await self._parsed_before(twin) or await self._parsed_now(revision)
         data = await asyncio.to_thread(dumps, text)
         await to_its_end(self.blobs.write, text_key(revision.id), data)
         async with self.database.write() as session:
@@ -151,9 +149,7 @@ class Pipeline:
             )
         return text
 
-    async def _parsed_before(self, revision: Revision) -> CanonicalText | None:
-        async with self.database.read() as session:
-            twin = await reuse.parsed(session, revision, self.parser.version)
+    async def _parsed_before(self, twin: Revision | None) -> CanonicalText | None:
         if twin is None or twin.text_blob is None:
             return None
         try:
@@ -171,11 +167,13 @@ class Pipeline:
             raise DocumentError("This file holds no text. Upload one that does.", code="empty_file")
         return text
 
-    async def _chunked(self, job: Job, text: CanonicalText) -> list[Chunk]:
+    async def _chunked(self, job: Job, text: CanonicalText) -> tuple[list[Chunk], Attributes]:
+        """The chunks, and the attributes that their points are to have."""
         revision = job.revision
         if revision.stage not in (Stage.RECEIVED, Stage.PARSED):
-            async with self.database.read() as session:
-                return [_chunk(row) for row in await revisions.chunks(session, revision.id)]
+            async with self.database.write() as session:
+                attributes = await work.announce_points(session, job.lease)
+                return [_chunk(row) for row in await revisions.chunks(session, revision.id)], attributes
         manifest = job.held_in[-1].manifest
         model = await self.models.folder(manifest.embedding)
         spans = await self.parser.chunk(text, manifest.chunker, _chunking(revision, manifest), model)
@@ -189,38 +187,47 @@ class Pipeline:
             for span in spans
         ]
         async with self.database.write() as session:
-            await work.put_chunks(session, job.lease, chunks)
-        return chunks
+            return chunks, await work.put_chunks(session, job.lease, chunks)
 
-    async def _indexed(self, job: Job, version: Version, chunks: Sequence[Chunk], attributes: Attributes) -> None:
-        """Store what this version does not hold yet."""
-        index = await to_its_end(self.engine.create, version.id, version.manifest)
-        held = await asyncio.to_thread(index.chunk_ids, job.revision.id)
+    async def _indexed(self, job: Job, version: Version, chunks: Sequence[Chunk], attributes: Attributes) -> int:
+        """Store what this version does not hold yet; gives for how many chunks no text was embedded."""
+        index, held = await to_its_end(self._begun, version, job.revision)
         missing = [chunk for chunk in chunks if chunk.id not in held]
         analyser = Analyser(version.manifest.lexical)
-        done = reused = len(chunks) - len(missing)
+        done = len(chunks) - len(missing)
+        reused = min(job.revision.chunks_reused, done)
         for first in range(0, len(missing), self.settings.batch_chunks):
+            if first:  # the last batch is noted with the stage
+                async with self.database.write() as session:
+                    await work.progress(session, job.lease, done, reused)
             batch = missing[first : first + self.settings.batch_chunks]
             made = await self.vectors.vectors(job.revision, batch, version, job.held_in)
             await to_its_end(_store, index, analyser, batch, made.by_chunk, attributes)
             done, reused = done + len(batch), reused + made.reused
-            async with self.database.write() as session:
-                await work.progress(session, job.lease, done, reused)
+        return reused
+
+    def _begun(self, version: Version, revision: Revision) -> tuple[Index, set[str]]:
+        """The index of a version, and which chunks of the revision it holds from an earlier attempt."""
+        index = self.engine.create(version.id, version.manifest)
+        return index, index.chunk_ids(revision.id) if revision.has_points else set()
 
     async def _verified(self, job: Job, chunks: Sequence[Chunk]) -> None:
         """Read back every chunk from every version (I3)."""
         expected = {chunk.id for chunk in chunks}
         for version in job.held_in:
-            index = await self._opened(version)
-            found = await asyncio.to_thread(index.chunk_ids, job.revision.id)
+            found = await asyncio.to_thread(self._held, version, job.revision.id)
             if found != expected:
+                index = await self._opened(version)
                 await to_its_end(index.delete, job.revision.id)
                 raise Unavailable(
                     f"Index version {version.id} holds {len(found)} chunks where {len(expected)} were stored. "
                     "They are stored again."
                 )
 
-    async def _completed(self, job: Job, warnings: Sequence[str], found: Found) -> Attached:
+    def _held(self, version: Version, revision_id: str) -> set[str]:
+        return self.engine.open(version.id, version.manifest).chunk_ids(revision_id)
+
+    async def _completed(self, job: Job, warnings: Sequence[str], found: Found) -> tuple[Sequence[Revision], Doomed]:
         """Give the points the newest attributes and, once nobody changed them meanwhile, let readers see them.
 
         In the same transaction the parts are attached: whoever sees the parent completed sees them in progress.
@@ -229,25 +236,19 @@ class Pipeline:
             async with self.database.write() as session:
                 if found.parts:  # a delete of the store comes before them, or finds them
                     await stores.project(session, job.revision.store_id, locked=True)
-                attributes = await work.unsynced_attributes(session, job.lease)
-                if attributes is None:
-                    mine = await work.complete(session, job.lease)
-                    mine.warnings = list(warnings)
-                    is_parent = mine.state == RevisionState.CURRENT and mine.parent_id is None
-                    return await parts.attach(session, mine, found.parts) if is_parent else Attached()
+                completed = await complete(session, job.lease)
+                if completed is not None:
+                    completed.revision.warnings = list(warnings)
+                    attached = await _attached(session, completed, found.parts)
+                    break
+                attributes = await work.attributes(session, job.lease)
             for version in job.held_in:
                 index = await self._opened(version)
                 await to_its_end(index.set_attributes, job.revision.id, attributes)
             async with self.database.write() as session:
                 await work.attributes_synced(session, job.revision.id, attributes)
-
-    async def _clear_superseded(self, revision: Revision, gone: Doomed) -> None:
-        async with self.database.read() as session:
-            same_key = await revisions.of_keys(session, revision.store_id, [revision.key])
-        for other in same_key:
-            if other.state == RevisionState.SUPERSEDED and other.has_points:
-                await self.eraser.revision(other)
-        await self.eraser.doomed(gone)
+        self.queue.wake(attached.due)
+        return completed.unseen, attached.gone
 
     async def _opened(self, version: Version) -> Index:
         return await asyncio.to_thread(self.engine.open, version.id, version.manifest)
@@ -270,6 +271,15 @@ class Pipeline:
     def _most_attempts(self, error: CitewellError) -> int:
         """An outage is not the document's fault, and ends; what fails here for no known reason may fail for ever."""
         return self.settings.outage_attempts if isinstance(error, Unavailable) else self.settings.max_attempts
+
+
+async def _attached(session: AsyncSession, completed: Completed, parts_found: Sequence[Part]) -> Attached:
+    """The parts of a revision that is current now, and the end of those that revisions before it had."""
+    mine = completed.revision
+    is_parent = mine.state == RevisionState.CURRENT and mine.parent_id is None
+    if is_parent and (parts_found or completed.has_history):
+        return await parts.attach(session, mine, parts_found)
+    return Attached()
 
 
 def _store(
