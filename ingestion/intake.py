@@ -10,6 +10,7 @@ from typing import Any
 
 from indexes.blobs import Blobs
 from indexes.catalog import deleting, files, idempotency, revisions, stores, versions, work
+from indexes.catalog.attaching import attach_all
 from indexes.catalog.database import Database
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.revisions import Attachment
@@ -129,7 +130,7 @@ class Intake:
             session.add(version)
             idempotency.remember(session, project, request, store_id)
             found = await files.get_many(session, project, [one.file_id for one in wanted])
-            attached = [await revisions.attach(session, store_id, _attachment(one, found)) for one in wanted]
+            attached = await attach_all(session, store_id, [_attachment(one, found) for one in wanted])
         self._queue.wake(attached)
         return store
 
@@ -158,7 +159,8 @@ class Intake:
             found = await files.get_many(session, project, [one.file_id for one in wanted])
             batch = Batch(id=new_id(Kind.BATCH), store_id=store_id)
             session.add(batch)
-            attached = [await revisions.attach(session, store_id, _attachment(one, found), batch.id) for one in wanted]
+            await session.flush()
+            attached = await attach_all(session, store_id, [_attachment(one, found) for one in wanted], batch.id)
             await stores.touch(session, [store_id])
             idempotency.remember(session, project, request, batch.id)
         await self._follow_up(attached)
