@@ -187,7 +187,7 @@ def test_a_service_ends_all_documents_and_every_child_with_its_job(
 ) -> None:
     allowed = allowed_ends(shared_data / "docs")
     long = tmp_path / "long.md"
-    long.write_text("\n\n".join(f"# Part {number}\n\n{'Some words. ' * 50}" for number in range(8000)))
+    long.write_text("\n\n".join(f"# Part {number}\n\n{'Some words. ' * 50}" for number in range(12_000)))
     service = make_service(CITEWELL_EMBEDDING__MODEL="hashing-256", CITEWELL_WORKER__LEASE_S="2")
     door = Door(service.url, service.key)
     with contextlib.closing(Client(door)) as client, watched(service.pid) as family:
