@@ -26,7 +26,8 @@ def _open(engine: Engine, body: Json) -> None:
 def _dense(engine: Engine, body: Json) -> object:
     (vector,) = unpack_vectors(body["vector"])
     where = unpack_filter(body["where"])
-    return pack_matches(_index(engine, body).dense(vector, body["limit"], where, body["hidden"]))
+    index = _index(engine, body)
+    return pack_matches(index.dense(vector, body["limit"], where, body["hidden"], exact=body["exact"]))
 
 
 def _lexical(engine: Engine, body: Json) -> object:
@@ -37,6 +38,10 @@ def _lexical(engine: Engine, body: Json) -> object:
 
 def _chunk_ids(engine: Engine, body: Json) -> object:
     return list(_index(engine, body).chunk_ids(body["revision_id"]))
+
+
+def _inventory(engine: Engine, body: Json) -> object:
+    return _index(engine, body).inventory()
 
 
 def _vectors(engine: Engine, body: Json) -> object:
@@ -75,6 +80,7 @@ READS: Mapping[str, Operation] = {
     "dense": _dense,
     "lexical": _lexical,
     "chunk_ids": _chunk_ids,
+    "inventory": _inventory,
     "vectors": _vectors,
 }
 WRITES: Mapping[str, Operation] = {

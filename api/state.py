@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from api.limits import Capacity
 from api.settings import Settings
+from evaluation.comparing import Comparer
+from evaluation.gatekeeper import Gatekeeper
 from generation.answering import Answering
 from indexes.blobs import Blobs, open_blobs
 from indexes.catalog import keys, schema
@@ -24,19 +27,28 @@ from indexes.remote import secret
 from indexes.remote.endpoint import Endpoint
 from indexes.settings import EmbeddingSettings
 from ingestion.children import Children
+from ingestion.cutting import Cutter
 from ingestion.defaults import default_manifest
 from ingestion.erase import Eraser
+from ingestion.filling import Filler
 from ingestion.intake import Intake
 from ingestion.parse.limits import MEBIBYTE, Limits
 from ingestion.parts import PartFinder
 from ingestion.pipeline import Pipeline
 from ingestion.queue import Queue, redis_settings
+from ingestion.rebuild import Builder
 from ingestion.recognition import Tesseract
-from ingestion.reconcile import Reconciler
+from ingestion.reconcile import Reconciler, repeated
+from ingestion.reindex import Reindexer
+from ingestion.sweep import GRACE_S, SWEEP_S, Sweeper
 from ingestion.valkey import Valkey
 from ingestion.vectors import VectorMaker
 from ingestion.worker import Worker
+from retrieval.observations import Observations
+from retrieval.ranking import Ranker
 from retrieval.search import Searcher
+from retrieval.traffic import Traffic
+from retrieval.warming import Warmer
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +79,12 @@ class State:
     queue: Queue
     intake: Intake
     searcher: Searcher
+    reindexer: Reindexer
+    gatekeeper: Gatekeeper
     answering: Answering
     capacity: Capacity
     listeners: Capacity
+    uploads: Capacity
     incoming: Path
 
     async def health(self) -> dict[str, str]:
@@ -112,6 +127,11 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
     incoming.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(_discard, incoming)
     loading = asyncio.create_task(storage.models.load_default())
+    ranker = Ranker(storage.engine, storage.models, settings.search)
+    observations = Observations(storage.database, settings.search.recorded_queries)
+    traffic = Traffic(ranker, observations)
+    writing = asyncio.create_task(observations.run())
+    warming = asyncio.create_task(Warmer(storage.database, ranker).run())
     async with Answering.open(settings.generation, storage.models) as answering:
         try:
             yield State(
@@ -122,16 +142,22 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
                 models=storage.models,
                 queue=storage.queue,
                 intake=storage.intake,
-                searcher=Searcher(storage.database, storage.engine, storage.models, settings.search),
+                searcher=Searcher(storage.database, ranker, traffic, settings.search),
+                reindexer=Reindexer(
+                    storage.database, storage.models, settings.worker.build_share, settings.embedding.prices
+                ),
+                gatekeeper=Gatekeeper(storage.database, Comparer(storage.database, ranker)),
                 answering=answering,
                 capacity=Capacity(settings.server.max_concurrent_requests),
                 listeners=Capacity(settings.server.max_event_streams),
+                uploads=Capacity(settings.server.max_uploads),
                 incoming=incoming,
             )
         finally:
-            loading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await loading
+            await traffic.close()
+            await _stopped(warming, writing, loading)
+            with contextlib.suppress(CitewellError):
+                await observations.flush()
 
 
 @asynccontextmanager
@@ -146,27 +172,39 @@ async def working(storage: Storage) -> AsyncIterator[None]:
     recogniser = Tesseract.installed(settings.ocr_languages, settings.parsers) if settings.ocr == "auto" else None
     children = Children(settings.parsers, limits, recogniser)
     await children.start()
+    cutter = Cutter(storage.database, storage.models, children)
+    vectors = VectorMaker(storage.database, storage.engine, storage.models)
+    filler = Filler(storage.engine, vectors, settings.batch_chunks)
     pipeline = Pipeline(
         database=storage.database,
         blobs=storage.blobs,
         engine=storage.engine,
-        models=storage.models,
         parser=children,
-        vectors=VectorMaker(storage.database, storage.engine, storage.models),
+        cutter=cutter,
+        filler=filler,
         parts=PartFinder(storage.database, storage.blobs, children),
         queue=storage.queue,
         eraser=storage.eraser,
         settings=settings,
     )
-    reconciler = Reconciler(storage.database, storage.eraser, storage.intake)
-    worker = asyncio.create_task(Worker(storage.queue, pipeline, reconciler, settings).run())
+    builder = Builder(storage.database, storage.blobs, storage.engine, cutter, filler, settings)
+    reconciler = Reconciler(storage.database, storage.eraser, storage.intake, settings.retention_h * 3600)
+    sweeper = Sweeper(storage.database, storage.blobs)
+    tasks = [
+        asyncio.create_task(Worker(storage.queue, pipeline, builder, reconciler, settings).run()),
+        asyncio.create_task(repeated(sweeper.once, SWEEP_S)),
+    ]
     try:
         yield
     finally:
-        worker.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await worker
+        await _stopped(*tasks)
         await children.close()
+
+
+async def _stopped(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 def _elsewhere(settings: EmbeddingSettings, home: Path) -> Endpoint | None:
@@ -181,8 +219,8 @@ async def _valkey(settings: Settings, stack: AsyncExitStack) -> Valkey | None:
     if settings.queue.url is not None:
         return None
     server = Valkey(settings.home / "queue")
-    await server.start()
     stack.push_async_callback(server.stop)
+    await server.start()
     return server
 
 
@@ -222,6 +260,8 @@ async def _engine_health(engine: Engine, models: Models) -> str:
 
 
 def _discard(incoming: Path) -> None:
-    """Remove what a killed process left of uploads that were never acknowledged."""
+    """Remove what a killed process left of uploads that were never acknowledged; others may be receiving theirs."""
     for path in incoming.glob("upload-*"):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - GRACE_S:
+                path.unlink()

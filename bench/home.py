@@ -12,6 +12,7 @@ from sqlalchemy import insert
 
 from indexes import ids
 from indexes.catalog import keys, schema
+from indexes.catalog.chunks import row
 from indexes.catalog.database import Database, open_database
 from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Stage, Store, VersionState
 from indexes.embedders.models import Models
@@ -99,14 +100,14 @@ class Home:
         await asyncio.to_thread(self.index.upsert, points)
         async with self.database.write() as session:
             await session.execute(insert(Revision), [_revision(document) for document in documents])
-            await session.execute(insert(ChunkRow), [_row(chunk) for of in chunks.values() for chunk in of])
+            await session.execute(
+                insert(ChunkRow), [row(chunk, self.manifest.cut) for of in chunks.values() for chunk in of]
+            )
 
     def _chunks(self, document: Document) -> list[Chunk]:
         revision, text = _REVISION + document.key, document.text
         return [
-            Chunk(
-                ids.chunk_id(revision, self.manifest.chunker, span.ordinal), revision, span, text[span.start : span.end]
-            )
+            Chunk(ids.chunk_id(revision, self.manifest.cut, span.ordinal), revision, span, text[span.start : span.end])
             for span in document.spans
         ]
 
@@ -142,19 +143,4 @@ def _revision(document: Document) -> dict[str, object]:
         "stage": Stage.VERIFIED,
         "chunks_total": len(document.spans),
         "has_points": True,
-    }
-
-
-def _row(chunk: Chunk) -> dict[str, object]:
-    span = chunk.span
-    return {
-        "id": chunk.id,
-        "revision_id": chunk.revision_id,
-        "ordinal": span.ordinal,
-        "start": span.start,
-        "end": span.end,
-        "tokens": span.tokens,
-        "section": list(span.section),
-        "sha256": chunk.sha256,
-        "text": chunk.text,
     }

@@ -19,7 +19,8 @@ from bench.report import print_heading, print_table
 from evaluation.measures import Quality, quality
 from indexes.lexical import Analyser
 from indexes.model import Match
-from retrieval.search import Query, Searcher
+from retrieval.query import Query
+from retrieval.search import Searcher
 from retrieval.settings import SearchSettings
 
 SETTINGS = SearchSettings()
@@ -73,7 +74,7 @@ async def find(judged: JudgedSet, cache: Path) -> Found:
         await judged.index(home, cache)
         analyser, index = Analyser(home.manifest.lexical), home.index
         embedder = await home.models.embedder(home.manifest.embedding)
-        searcher = Searcher(home.database, home.engine, home.models, SETTINGS)
+        searcher = Searcher.unobserved(home.database, home.engine, home.models, SETTINGS)
         dense, lexical, hybrid = {}, {}, {}
         for query, text in judged.queries.items():
             dense[query] = index.dense((await embedder.queries([text]))[0], DEPTH)

@@ -27,7 +27,8 @@ from bench.synthetic import Synthetic
 from bench.timing import Times, take_turns
 from indexes.embedders.weights import MINILM, resolve
 from indexes.lexical import Analyser
-from retrieval.search import Query, Searcher
+from retrieval.query import Query
+from retrieval.search import Searcher
 
 CLIENTS = 8
 _WARM = 20  # queries before the first that counts
@@ -58,7 +59,7 @@ async def real(data: Path, cache: Path, count: int) -> None:
 
 
 async def _beside_service(home: Home, service: Service, alone: Sequence[str], together: Sequence[str]) -> None:
-    searcher = Searcher(home.database, home.engine, home.models, SETTINGS)
+    searcher = Searcher.unobserved(home.database, home.engine, home.models, SETTINGS)
 
     async def whole(text: str) -> None:
         await searcher.search(PROJECT, STORE, Query((text,), LIMIT))

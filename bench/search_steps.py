@@ -17,7 +17,8 @@ from indexes.lexical import Analyser
 from indexes.manifest import EmbeddingSpec
 from indexes.model import Match, SparseVector, Vector
 from retrieval.fuse import reciprocal_rank
-from retrieval.search import Query, Searcher
+from retrieval.query import Query
+from retrieval.search import Searcher
 from retrieval.settings import SearchSettings
 
 LIMIT = 10
@@ -41,7 +42,7 @@ class Steps:
         self._home = home
         self._index = home.index
         self._analyser = Analyser(home.manifest.lexical)
-        self._searcher = Searcher(home.database, home.engine, _Given(questions), SETTINGS)  # type: ignore[arg-type]
+        self._searcher = Searcher.unobserved(home.database, home.engine, _Given(questions), SETTINGS)  # type: ignore[arg-type]
         self._found = {question: self._find(question) for question in questions}
 
     @property

@@ -6,14 +6,20 @@ CitewellError
 ├── Forbidden             the key may not do this
 ├── NotFound              no such thing for this caller
 ├── Conflict              the thing is in another state than the request needs
+│   └── GateFailed        a candidate that the quality gate refuses, with its report
 ├── TooLarge              over a limit in bytes
+├── TooSlow               the client did not keep up
 ├── Overloaded            refused now, welcome later
 ├── Unavailable           a part we depend on does not answer
+│   └── StorageFull       no room left where something must be kept
 ├── DocumentError         one document cannot be ingested; says what its owner can do
 ├── ManifestMismatch      an index version opened with another manifest
 ├── LeaseLost             a worker no longer owns the work it was doing
 └── SettingsError         a wrong setting, named
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class CitewellError(Exception):
@@ -62,10 +68,26 @@ class Conflict(CitewellError):
     code = "conflict"
 
 
+class GateFailed(Conflict):
+    """The quality gate does not let a candidate pass. `report` is what it saw, as JSON data."""
+
+    code = "gate_failed"
+
+    def __init__(self, message: str, report: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, param="index_version")
+        self.report = dict(report or {})
+
+
 class TooLarge(CitewellError):
     """More bytes than the limit that the message names."""
 
     code = "too_large"
+
+
+class TooSlow(CitewellError):
+    """The client kept a place for longer than what it sends is worth."""
+
+    code = "request_timeout"
 
 
 class Overloaded(CitewellError):
@@ -82,6 +104,12 @@ class Unavailable(CitewellError):
     """A part that the request needs does not answer; trying again may help."""
 
     code = "unavailable"
+
+
+class StorageFull(Unavailable):
+    """There is no room left where something must be kept. An outage: what waits for room goes on once there is some."""
+
+    code = "insufficient_storage"
 
 
 class DocumentError(CitewellError):

@@ -15,6 +15,10 @@ class Kind(StrEnum):
     STORE = "vs_"
     BATCH = "vsfb_"
     VERSION = "ixv_"
+    EVENT = "ixe_"
+    COMPARISON = "cmp_"
+    GOLDEN_SET = "gold_"
+    SNAPSHOT = "snap_"
     REVISION = "rev_"
     RESPONSE = "resp_"
     MESSAGE = "msg_"
@@ -30,7 +34,7 @@ def new_id(kind: Kind) -> str:
     return kind + "".join(secrets.choice(_ALPHABET) for _ in range(24))
 
 
-def chunk_id(revision_id: str, chunker: str, ordinal: int) -> str:
-    """The id of one chunk, the same whenever the same revision is cut again by the same chunker."""
-    digest = hashlib.sha256(f"{revision_id}\x00{chunker}\x00{ordinal}".encode()).hexdigest()
+def chunk_id(revision_id: str, cut: str, ordinal: int) -> str:
+    """The id of one chunk, the same whenever the same revision is cut again by the same rule (`Manifest.cut`)."""
+    digest = hashlib.sha256(f"{revision_id}\x00{cut}\x00{ordinal}".encode()).hexdigest()
     return f"chunk_{digest[:32]}"

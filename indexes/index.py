@@ -30,8 +30,19 @@ class Index(VectorSource, Protocol):
     def set_attributes(self, revision_id: str, attributes: Attributes) -> None:
         """Replace the attributes on every point of a revision. Durable when it returns."""
 
-    def dense(self, vector: Vector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()) -> list[Match]:
-        """The `limit` points of highest cosine that satisfy `where`, best first, none of a revision in `hidden`."""
+    def dense(
+        self,
+        vector: Vector,
+        limit: int,
+        where: Filter | None = None,
+        hidden: Sequence[str] = (),
+        *,
+        exact: bool = False,
+    ) -> list[Match]:
+        """The `limit` points of highest cosine that satisfy `where`, best first, none of a revision in `hidden`.
+
+        `exact` compares every point: slow, and what the approximate search is measured against.
+        """
 
     def lexical(
         self, terms: SparseVector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()
@@ -43,6 +54,9 @@ class Index(VectorSource, Protocol):
 
     def chunk_ids(self, revision_id: str) -> set[str]:
         """Which chunks of a revision are stored: the read-back behind `completed` (I3) and behind a delete (I4)."""
+
+    def inventory(self) -> dict[str, int]:
+        """How many points of each revision are stored, of all that are. Slow: it reads through the whole version."""
 
 
 class Engine(Protocol):

@@ -8,13 +8,20 @@ from typing import Any
 
 from indexes.errors import InvalidRequest
 
+_TERMS_AND_PAYLOAD_BYTES = 1_500
+
 
 @dataclass(frozen=True, slots=True)
 class Chunking:
-    """How text is cut. Both in tokens of the embedding model; never more than the model reads."""
+    """How text is cut. Both in tokens; never more than the embedding model reads.
+
+    `tokenizer` names the embedding model whose tokens are counted; None is the version's own. A version that takes its
+    chunks over from another one keeps counting as that one does, or no chunk would be the same.
+    """
 
     max_tokens: int
     overlap_tokens: int
+    tokenizer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +72,21 @@ class Manifest:
     ann: AnnSpec = field(default_factory=AnnSpec)
     metric: str = "cosine"
 
+    @property
+    def cut(self) -> str:
+        """What decides the chunks of a text: equal in two versions exactly when they have the same chunks."""
+        chunking = self.chunking
+        counted_by = chunking.tokenizer or self.embedding.name
+        return f"{self.chunker}/{chunking.max_tokens}/{chunking.overlap_tokens}/{counted_by}"
+
+    @property
+    def bytes_per_chunk(self) -> int:
+        """About what one chunk takes in an index: its vector, its links in the graph, its terms and payload."""
+        return 4 * self.embedding.dimension + 8 * self.ann.m + _TERMS_AND_PAYLOAD_BYTES
+
     def to_json(self) -> dict[str, Any]:
-        """As JSON data, nested as the fields are."""
-        return asdict(self)
+        """As JSON data, nested as the fields are. What is None is left out, so that a new field changes no old hash."""
+        return asdict(self, dict_factory=lambda items: {name: value for name, value in items if value is not None})
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Manifest":

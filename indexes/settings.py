@@ -46,6 +46,10 @@ class EmbeddingSettings(Section):
         "auto", description="Where models run; auto takes CUDA if it is there."
     )
     threads: int = Field(0, ge=0, le=256, description="Threads of one forward pass on the CPU. 0: one per core.")
+    prices: dict[str, float] = Field(
+        default_factory=dict,
+        description="What a million tokens cost by model, in your currency, for plans of builds. Left out: nothing.",
+    )
     url: str | None = Field(
         None,
         description="Where `citewell retrieval` runs the models, `unix:///path` or `http://host:port`. Empty: they are "

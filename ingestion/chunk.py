@@ -51,7 +51,7 @@ def chunk(text: CanonicalText, chunking: Chunking, tokenizer: Tokenizer) -> list
     block. Every character that is not white space is in a span. Neighbours share whole sentences of up to
     `chunking.overlap_tokens`. Raises InvalidRequest for a chunking that makes no sense.
     """
-    _check(chunking)
+    check(chunking)
     cutter = _Cutter(text.text, chunking.max_tokens, tokenizer)
     spans: list[Span] = []
     for blocks in sections(text.blocks or (Block(0, len(text.text), BlockKind.PARAGRAPH),)):
@@ -61,7 +61,8 @@ def chunk(text: CanonicalText, chunking: Chunking, tokenizer: Tokenizer) -> list
     return spans
 
 
-def _check(chunking: Chunking) -> None:
+def check(chunking: Chunking) -> None:
+    """Raises InvalidRequest for a chunking that makes no sense."""
     if chunking.max_tokens < _LEAST_MAX_TOKENS:
         raise InvalidRequest(f"A chunk of {chunking.max_tokens} tokens is too small: take {_LEAST_MAX_TOKENS} or more.")
     if not 0 <= chunking.overlap_tokens <= chunking.max_tokens // 2:

@@ -10,12 +10,13 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.blobs import Blobs, blob_key
-from indexes.catalog import erasing, files, responses, revisions, stores, versions
+from indexes.catalog import chunks, erasing, files, holdings, promotion, responses, revisions, stores, versions
 from indexes.catalog.database import Database
 from indexes.catalog.deleting import Doomed, DoomedStore
 from indexes.catalog.erasing import Rows
 from indexes.catalog.responses import Made
-from indexes.catalog.tables import File, Revision, RevisionState, Store
+from indexes.catalog.tables import File, IndexVersion, Revision, RevisionState, Store
+from indexes.catalog.version_tables import Holding
 from indexes.catalog.versions import Version
 from indexes.errors import NotFound, Unavailable
 from indexes.index import Engine, Index
@@ -122,7 +123,7 @@ class Eraser:
         look = partial(self._look, partial(erasing.rows_of_store, store_id=store.id), doomed_ids)
         before = await look()
         async with self._database.read() as session:
-            held_in = await versions.undeleted(session, store.id)
+            held_in = await versions.unerased(session, store.id)
         if await self._let_go(partial(erasing.is_held, store_id=store.id)):
             for version in held_in:
                 await asyncio.to_thread(self._engine.drop, version.id)
@@ -132,6 +133,24 @@ class Eraser:
         points = await asyncio.to_thread(self._points, held_in, doomed_ids)
         erased = _receipt(before, await look(), redacted, points)
         return erased + Receipt(files=await self._files(doomed.files))
+
+    async def version(self, version: IndexVersion) -> None:
+        """Erase what a deleted version holds, and the chunks that no other version of its store shares."""
+        await to_its_end(self._engine.drop, version.id)
+        async with self._database.write() as session:
+            others = {one.manifest.cut for one in await versions.undeleted(session, version.store_id)}
+            cut = versions.opened_as(version).manifest.cut
+            if cut not in others:
+                await chunks.forget_cut(session, version.store_id, cut)
+            await promotion.note_erased(session, version.id)
+
+    async def orphan(self, holding: Holding) -> None:
+        """Erase points that were written to a version while their revision was being erased."""
+        async with self._database.read() as session:
+            held_in = await versions.by_id(session, holding.version_id)
+        await to_its_end(self._erase_points, held_in, holding.revision_id)
+        async with self._database.write() as session:
+            await holdings.forget(session, holding.version_id, [holding.revision_id])
 
     async def _redacted(self, made: Made) -> Gone:
         async with self._database.write() as session:

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from indexes.blobs import Blobs
 from indexes.catalog import deleting, files, idempotency, revisions, stores, versions, work
@@ -13,7 +14,7 @@ from indexes.catalog.database import Database
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.revisions import Attachment
 from indexes.catalog.tables import Batch, File, IndexVersion, Revision, RevisionState, Store, VersionState
-from indexes.errors import Conflict, NotFound
+from indexes.errors import Conflict, NotFound, StorageFull
 from indexes.ids import Kind, new_id
 from indexes.index import Engine
 from indexes.manifest import Chunking, Manifest
@@ -51,13 +52,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class NewStore:
-    """A store to make."""
+    """A store to make. `gate` are its thresholds for new index versions, as far as they are not the defaults."""
 
     name: str | None
     description: str | None
     meta: dict[str, str]
     expires_after_days: int | None
     manifest: Manifest
+    gate: dict[str, Any] = field(default_factory=dict)
 
 
 class Intake:
@@ -90,7 +92,7 @@ class Intake:
             async with self._database.write() as session:
                 session.add(file)
                 idempotency.remember(session, project, request, file.id)
-        except Conflict:
+        except (Conflict, StorageFull):  # nothing was committed: after other errors the sweeper looks
             await asyncio.to_thread(self._blobs.delete, file_key(file.id))
             raise
         return file
@@ -112,6 +114,7 @@ class Intake:
                 meta=new.meta,
                 expires_after_days=new.expires_after_days,
                 live_version=version_id,
+                gate=new.gate,
             )
             session.add(store)
             await session.flush()

@@ -2,22 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from indexes.catalog import work
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from indexes.catalog.database import Database
-from indexes.catalog.work import Lease
 from indexes.errors import LeaseLost, Unavailable
 
 log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def kept_alive(database: Database, lease: Lease, lease_s: float) -> AsyncIterator[None]:
-    """Renew the lease three times in each of its lengths until the block ends.
+async def kept_alive(
+    database: Database, renewed: Callable[[AsyncSession], Awaitable[None]], lease_s: float
+) -> AsyncIterator[None]:
+    """Renew a lease three times in each of its lengths until the block ends.
 
-    Raises LeaseLost inside the block's task as soon as a renewal finds it gone.
+    `renewed` does it in a transaction and raises LeaseLost where somebody else has the lease. Then LeaseLost is raised
+    inside the block's task at once.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -29,7 +32,7 @@ async def kept_alive(database: Database, lease: Lease, lease_s: float) -> AsyncI
             await asyncio.sleep(lease_s / 3)
             try:
                 async with database.write() as session:
-                    await work.renew(session, lease, lease_s)
+                    await renewed(session)
             except Unavailable as error:
                 log.warning("a lease could not be renewed, trying again: %s", error.message)
             except LeaseLost:
@@ -43,7 +46,7 @@ async def kept_alive(database: Database, lease: Lease, lease_s: float) -> AsyncI
     except asyncio.CancelledError:
         if lost:
             task.uncancel()
-            raise LeaseLost(f"The work on {lease.revision_id} was taken over.") from None
+            raise LeaseLost("The work was taken over.") from None
         raise
     finally:
         heartbeat.cancel()

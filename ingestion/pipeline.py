@@ -10,27 +10,27 @@ import logging
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from indexes import ids
 from indexes.blobs import Blobs
-from indexes.catalog import parts, reuse, revisions, stores, versions, work
+from indexes.catalog import chunks as chunk_rows
+from indexes.catalog import holdings, parts, reuse, revisions, stores, versions, work
 from indexes.catalog.database import Database
 from indexes.catalog.deleting import Doomed
 from indexes.catalog.parts import Attached
-from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
+from indexes.catalog.tables import Revision, RevisionState, Stage
 from indexes.catalog.versions import Version
 from indexes.catalog.work import Lease
-from indexes.embedders.models import Models
 from indexes.errors import CitewellError, DocumentError, LeaseLost, NotFound, Unavailable
 from indexes.index import Engine, Index
-from indexes.lexical import Analyser
-from indexes.manifest import Chunking, Manifest
-from indexes.model import Attributes, CanonicalText, Chunk, Point, Span, Vector
-from ingestion.chunk import fit
+from indexes.manifest import Manifest
+from indexes.model import Attributes, CanonicalText, Chunk
+from ingestion.cutting import Cutter
 from ingestion.erase import Eraser, file_key, text_key
+from ingestion.filling import Filled, Filler
 from ingestion.leases import kept_alive
 from ingestion.local_file import local_file
 from ingestion.parse.artefact import dumps, loads
@@ -38,7 +38,6 @@ from ingestion.parts import Found, PartFinder
 from ingestion.queue import Queue
 from ingestion.settings import WorkerSettings
 from ingestion.threads import to_its_end
-from ingestion.vectors import VectorMaker
 
 log = logging.getLogger(__name__)
 _MOST_DOUBLINGS = 5
@@ -47,7 +46,7 @@ OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Parser(Protocol):
-    """Parses and chunks outside this process, within limits."""
+    """Parses outside this process, within limits."""
 
     @property
     def version(self) -> str:
@@ -56,13 +55,10 @@ class Parser(Protocol):
     async def parse(self, path: Path, filename: str) -> CanonicalText:
         """The canonical text. Raises DocumentError."""
 
-    async def chunk(self, text: CanonicalText, chunker: str, chunking: Chunking, model: Path | None) -> list[Span]:
-        """The spans of the chunks, measured by the tokenizer in the folder `model`; None measures in words."""
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed revision, and the index versions that must hold it (I8)."""
+    """A claimed revision, and the index versions that must hold it (I8), the live one first."""
 
     revision: Revision
     lease: Lease
@@ -76,9 +72,9 @@ class Pipeline:
     database: Database
     blobs: Blobs
     engine: Engine
-    models: Models
     parser: Parser
-    vectors: VectorMaker
+    cutter: Cutter
+    filler: Filler
     parts: PartFinder
     queue: Queue
     eraser: Eraser
@@ -97,7 +93,8 @@ class Pipeline:
         """Bring a claimed revision to its end, whatever that is."""
         lease = Lease(revision.id, OWNER, revision.fence)
         try:
-            async with kept_alive(self.database, lease, self.settings.lease_s):
+            renewed = partial(work.renew, lease=lease, lease_s=self.settings.lease_s)
+            async with kept_alive(self.database, renewed, self.settings.lease_s):
                 gone = await self._advance(revision, lease)
             await self._clear_superseded(revision, gone)
         except LeaseLost:
@@ -118,18 +115,36 @@ class Pipeline:
         async with self.database.read() as session:
             job = Job(revision, lease, await versions.kept(session, revision.store_id))
         text = await self._parsed(job)
-        chunks = await self._chunked(job, text)
-        async with self.database.write() as session:
-            attributes = await work.announce_points(session, lease)
-        for version in job.held_in:
-            await self._indexed(job, version, chunks, attributes)
-        async with self.database.write() as session:
-            await work.advance(session, lease, Stage.INDEXED, chunks_done=len(chunks))
-        await self._verified(job, chunks)
+        cut = await self._chunked(job, text)
         async with self.parts.found(revision, text) as found:
-            attached = await self._completed(job, [*text.warnings, *found.warnings], found)
+            attached = None
+            while attached is None:
+                held = await self._held(job, text, cut)
+                attached = await self._completed(job, held, [*text.warnings, *found.warnings], found)
+                if attached is None:  # a build began meanwhile: its version must hold this revision too
+                    async with self.database.read() as session:
+                        job = replace(job, held_in=await versions.kept(session, revision.store_id))
         self.queue.wake(attached.due)
         return attached.gone
+
+    async def _held(self, job: Job, text: CanonicalText, cut: dict[str, list[Chunk]]) -> dict[str, int]:
+        """Store the revision in every version and read it back (I3); how many chunks each holds, by its id.
+
+        `cut` has chunks by the rule that made them; what is missing is added.
+        """
+        for version in job.held_in:
+            if version.manifest.cut not in cut:
+                cut[version.manifest.cut] = await self._chunks(job, version.manifest, text)
+        chunks = {version.id: cut[version.manifest.cut] for version in job.held_in}
+        async with self.database.write() as session:
+            attributes = await work.announce_points(session, job.lease)
+        for version in job.held_in:
+            await self._indexed(job, version, chunks[version.id], attributes)
+        async with self.database.write() as session:
+            await work.advance(session, job.lease, Stage.INDEXED, chunks_done=len(chunks[job.held_in[0].id]))
+        for version in job.held_in:
+            await self._verified(job, version, chunks[version.id])
+        return {ident: len(mine) for ident, mine in chunks.items()}
 
     async def _parsed(self, job: Job) -> CanonicalText:
         revision = job.revision
@@ -171,68 +186,65 @@ class Pipeline:
             raise DocumentError("This file holds no text. Upload one that does.", code="empty_file")
         return text
 
-    async def _chunked(self, job: Job, text: CanonicalText) -> list[Chunk]:
-        revision = job.revision
-        if revision.stage not in (Stage.RECEIVED, Stage.PARSED):
-            async with self.database.read() as session:
-                return [_chunk(row) for row in await revisions.chunks(session, revision.id)]
-        manifest = job.held_in[-1].manifest
-        model = await self.models.folder(manifest.embedding)
-        spans = await self.parser.chunk(text, manifest.chunker, _chunking(revision, manifest), model)
-        chunks = [
-            Chunk(
-                id=ids.chunk_id(revision.id, manifest.chunker, span.ordinal),
-                revision_id=revision.id,
-                span=span,
-                text=text.text[span.start : span.end],
-            )
-            for span in spans
-        ]
+    async def _chunked(self, job: Job, text: CanonicalText) -> dict[str, list[Chunk]]:
+        """Cut the text for the live version, whose progress its owner sees, unless that was done before."""
+        if job.revision.stage not in (Stage.RECEIVED, Stage.PARSED):
+            return {}
+        manifest = job.held_in[0].manifest
+        chunks = await self.cutter.cut(job.revision, manifest, text)
         async with self.database.write() as session:
-            await work.put_chunks(session, job.lease, chunks)
+            await work.put_chunks(session, job.lease, manifest.cut, chunks)
+        return {manifest.cut: chunks}
+
+    async def _chunks(self, job: Job, manifest: Manifest, text: CanonicalText) -> list[Chunk]:
+        if known := await self.cutter.known(job.revision, manifest):
+            return known
+        chunks = await self.cutter.cut(job.revision, manifest, text)
+        async with self.database.write() as session:
+            await work.renew(session, job.lease, self.settings.lease_s)
+            await chunk_rows.put(session, job.revision.id, manifest.cut, chunks)
         return chunks
 
     async def _indexed(self, job: Job, version: Version, chunks: Sequence[Chunk], attributes: Attributes) -> None:
-        """Store what this version does not hold yet."""
-        index = await to_its_end(self.engine.create, version.id, version.manifest)
-        held = await asyncio.to_thread(index.chunk_ids, job.revision.id)
-        missing = [chunk for chunk in chunks if chunk.id not in held]
-        analyser = Analyser(version.manifest.lexical)
-        done = reused = len(chunks) - len(missing)
-        for first in range(0, len(missing), self.settings.batch_chunks):
-            batch = missing[first : first + self.settings.batch_chunks]
-            made = await self.vectors.vectors(job.revision, batch, version, job.held_in)
-            await to_its_end(_store, index, analyser, batch, made.by_chunk, attributes)
-            done, reused = done + len(batch), reused + made.reused
-            async with self.database.write() as session:
-                await work.progress(session, job.lease, done, reused)
+        async def noted(filled: Filled) -> None:
+            if version == job.held_in[0]:
+                async with self.database.write() as session:
+                    await work.progress(session, job.lease, filled.done, filled.reused)
 
-    async def _verified(self, job: Job, chunks: Sequence[Chunk]) -> None:
-        """Read back every chunk from every version (I3)."""
-        expected = {chunk.id for chunk in chunks}
-        for version in job.held_in:
-            index = await self._opened(version)
-            found = await asyncio.to_thread(index.chunk_ids, job.revision.id)
-            if found != expected:
-                await to_its_end(index.delete, job.revision.id)
-                raise Unavailable(
-                    f"Index version {version.id} holds {len(found)} chunks where {len(expected)} were stored. "
-                    "They are stored again."
-                )
+        await noted(await self.filler.fill(job.revision, version, chunks, attributes, noted))
 
-    async def _completed(self, job: Job, warnings: Sequence[str], found: Found) -> Attached:
+    async def _verified(self, job: Job, version: Version, chunks: Sequence[Chunk]) -> None:
+        index = await self._opened(version)
+        found = await asyncio.to_thread(index.chunk_ids, job.revision.id)
+        if found != {chunk.id for chunk in chunks}:
+            await to_its_end(index.delete, job.revision.id)
+            raise Unavailable(
+                f"Index version {version.id} holds {len(found)} chunks where {len(chunks)} were stored. "
+                "They are stored again."
+            )
+
+    async def _completed(
+        self, job: Job, held: Mapping[str, int], warnings: Sequence[str], found: Found
+    ) -> Attached | None:
         """Give the points the newest attributes and, once nobody changed them meanwhile, let readers see them.
 
-        In the same transaction the parts are attached: whoever sees the parent completed sees them in progress.
+        In the same transaction the parts are attached: whoever sees the parent completed sees them in progress. None
+        where the store has a version by now that does not hold the revision.
         """
         while True:
             async with self.database.write() as session:
-                if found.parts:  # a delete of the store comes before them, or finds them
-                    await stores.project(session, job.revision.store_id, locked=True)
+                # Until this ends no version is made or promoted, and a delete of the store comes before the parts, or
+                # finds them.
+                await stores.project(session, job.revision.store_id, locked=True)
+                kept = {version.id for version in await versions.kept(session, job.revision.store_id)}
+                if not kept <= held.keys():
+                    return None
                 attributes = await work.unsynced_attributes(session, job.lease)
                 if attributes is None:
                     mine = await work.complete(session, job.lease)
                     mine.warnings = list(warnings)
+                    for ident in kept:
+                        await holdings.note_completed(session, [ident], mine.id, held[ident])
                     is_parent = mine.state == RevisionState.CURRENT and mine.parent_id is None
                     return await parts.attach(session, mine, found.parts) if is_parent else Attached()
             for version in job.held_in:
@@ -270,24 +282,3 @@ class Pipeline:
     def _most_attempts(self, error: CitewellError) -> int:
         """An outage is not the document's fault, and ends; what fails here for no known reason may fail for ever."""
         return self.settings.outage_attempts if isinstance(error, Unavailable) else self.settings.max_attempts
-
-
-def _store(
-    index: Index, analyser: Analyser, chunks: Sequence[Chunk], vectors: Mapping[str, Vector], attributes: Attributes
-) -> None:
-    points = [
-        Point(chunk.id, chunk.revision_id, vectors[chunk.id], analyser.document(chunk.text), attributes)
-        for chunk in chunks
-    ]
-    index.upsert(points)
-
-
-def _chunking(revision: Revision, manifest: Manifest) -> Chunking:
-    if revision.max_tokens is None:
-        return manifest.chunking
-    return fit(Chunking(revision.max_tokens, revision.overlap_tokens or 0), manifest.embedding.max_tokens)
-
-
-def _chunk(row: ChunkRow) -> Chunk:
-    span = Span(row.start, row.end, row.ordinal, row.tokens, row.page_start, row.page_end, tuple(row.section))
-    return Chunk(row.id, row.revision_id, span, row.text)

@@ -2,36 +2,33 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
-from indexes.catalog import files, stores, work
+from indexes.catalog import files, holdings, promotion, stores, work
 from indexes.catalog.database import Database
+from indexes.catalog.history import Because
 from indexes.errors import CitewellError
 from ingestion.erase import Eraser
 from ingestion.intake import Intake
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 100
+_GRACE_S = 60.0  # by then whoever began to write to a version before it was given up is done
 
 
 class Reconciler:
     """Each pass is safe to run at any time, any number of times, in several processes."""
 
-    def __init__(self, database: Database, eraser: Eraser, intake: Intake) -> None:
+    def __init__(self, database: Database, eraser: Eraser, intake: Intake, retention_s: float) -> None:
+        """`retention_s` is how long a version that was live is kept to go back to."""
         self._database = database
         self._eraser = eraser
         self._intake = intake
+        self._retention_s = retention_s
 
     async def run(self, every_s: float) -> None:
         """Pass after pass, until cancelled."""
-        while True:
-            try:
-                await self.once()
-            except CitewellError as error:
-                log.warning("reconciling stopped early and will be tried again: %s", error.message)
-            except Exception:
-                log.exception("reconciling failed and will be tried again")
-            await asyncio.sleep(every_s)
+        await repeated(self.once, every_s)
 
     async def once(self) -> None:
         """One pass over everything."""
@@ -49,6 +46,33 @@ class Reconciler:
             await _tried(self._intake.delete_file(file))
         for store in old_stores:
             await _tried(self._intake.expire_store(store))
+        await self._versions()
+
+    async def _versions(self) -> None:
+        """Give up versions past their retention, and erase those that were given up."""
+        async with self._database.read() as session:
+            expired = await promotion.expired(session, self._retention_s)
+            unerased = await promotion.unerased(session, _GRACE_S)
+            orphans = await holdings.orphans(session, _AT_ONCE)
+        for version in expired:
+            async with self._database.write() as session:
+                await promotion.delete(session, version.store_id, version.id, Because(reason="past its retention"))
+        for version in unerased:
+            await _tried(self._eraser.version(version))
+        for holding in orphans:
+            await _tried(self._eraser.orphan(holding))
+
+
+async def repeated(step: Callable[[], Awaitable[object]], every_s: float) -> None:
+    """The step, again and again whatever becomes of it, until cancelled."""
+    while True:
+        try:
+            await step()
+        except CitewellError as error:
+            log.warning("cleaning up stopped early and will be tried again: %s", error.message)
+        except Exception:
+            log.exception("cleaning up failed and will be tried again")
+        await asyncio.sleep(every_s)
 
 
 async def _tried(step: Awaitable[object]) -> None:

@@ -44,4 +44,16 @@ class WorkerSettings(Section):
     chunker: Literal["sentence-1", "llama-index-sentence-1"] = Field(
         "sentence-1", description="How new stores cut text: by our own chunker, or by llama-index's sentence splitter."
     )
+    build_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="The part of the time that a worker may spend on building index versions; it rests in between, so "
+        "that searches stay fast.",
+    )
+    retention_h: float = Field(
+        168,
+        ge=0,
+        description="How long an index version that was live is kept, and kept current, to go back to.",
+    )
     batch_chunks: int = Field(128, ge=1, le=4096, description="Chunks of a document embedded and stored at a time.")

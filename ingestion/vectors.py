@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from indexes.catalog import reuse
@@ -31,27 +31,28 @@ class VectorMaker:
         self._engine = engine
         self._models = models
 
-    async def vectors(
-        self, revision: Revision, chunks: Sequence[Chunk], version: Version, held_in: Iterable[Version]
-    ) -> ChunkVectors:
-        """One vector for each chunk, as `version` wants them; `held_in` are all versions of the store."""
+    async def vectors(self, revision: Revision, chunks: Sequence[Chunk], version: Version) -> ChunkVectors:
+        """One vector for each chunk, as `version` wants them."""
         spec = version.manifest.embedding
-        beside = [one for one in held_in if one.id != version.id and one.manifest.embedding == spec]
         async with self._database.read() as session:
-            twins = await reuse.embedded(session, revision, chunks, spec)
-        wanted = [(chunk.id, reuse.Twin(chunk.id, one)) for one in beside for chunk in chunks]
-        found = await asyncio.to_thread(self._stored, [*wanted, *twins.items()])
+            twins = await reuse.embedded_beside(session, revision, chunks, version)
+        found = await asyncio.to_thread(self._stored, twins)
         missing = [chunk for chunk in chunks if chunk.id not in found]
+        if missing:
+            async with self._database.read() as session:
+                twins = await reuse.embedded_elsewhere(session, revision, missing, spec)
+            found |= await asyncio.to_thread(self._stored, twins)
+            missing = [chunk for chunk in missing if chunk.id not in found]
         if missing:
             embedder = await self._models.embedder(spec)
             made = await embedder.documents([chunk.text for chunk in missing])
             found |= {chunk.id: vector for chunk, vector in zip(missing, made, strict=True)}
         return ChunkVectors(found, reused=len(chunks) - len(missing))
 
-    def _stored(self, wanted: Iterable[tuple[str, reuse.Twin]]) -> dict[str, Vector]:
-        """What the indexes still hold of it, by the id of the chunk that wants it."""
+    def _stored(self, twins: Mapping[str, reuse.Twin]) -> dict[str, Vector]:
+        """What the indexes still hold of them, by the id of the chunk that wants it."""
         by_version: dict[str, list[tuple[str, reuse.Twin]]] = defaultdict(list)
-        for chunk_id, twin in wanted:
+        for chunk_id, twin in twins.items():
             by_version[twin.version.id].append((chunk_id, twin))
         found: dict[str, Vector] = {}
         for pairs in by_version.values():

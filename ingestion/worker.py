@@ -19,6 +19,7 @@ from indexes.catalog.tables import Revision
 from indexes.errors import CitewellError
 from ingestion.pipeline import Pipeline
 from ingestion.queue import JOB, QUEUE, Queue
+from ingestion.rebuild import Builder
 from ingestion.reconcile import Reconciler
 from ingestion.settings import WorkerSettings
 
@@ -27,14 +28,17 @@ _RETRY_S = 0.5
 
 
 class Worker:
-    """Processes what is due, so many revisions at a time, until cancelled; beside that it reconciles.
+    """Processes what is due, so many revisions at a time, until cancelled. Beside that it builds and reconciles.
 
     Nothing ends it but cancellation: whatever goes wrong is logged, and the next thing is tried.
     """
 
-    def __init__(self, queue: Queue, pipeline: Pipeline, reconciler: Reconciler, settings: WorkerSettings) -> None:
+    def __init__(
+        self, queue: Queue, pipeline: Pipeline, builder: Builder, reconciler: Reconciler, settings: WorkerSettings
+    ) -> None:
         self._queue = queue
         self._pipeline = pipeline
+        self._builder = builder
         self._reconciler = reconciler
         self._settings = settings
         self._woken = asyncio.Event()
@@ -44,6 +48,7 @@ class Worker:
         """Work until cancelled. On cancellation work in progress is given back and every lease released."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reconciler.run(self._settings.reconcile_s))
+            group.create_task(self._builder.run())
             group.create_task(self._listen())
             while True:
                 await self._places.acquire()

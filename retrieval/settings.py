@@ -18,4 +18,11 @@ class SearchSettings(Section):
     )
     dense_weight: float = Field(1.5, ge=0, description="Weight of the embedding search in the fusion.")
     lexical_weight: float = Field(1.0, ge=0, description="Weight of BM25 in the fusion.")
+    recorded_queries: int = Field(
+        200,
+        ge=0,
+        le=10_000,
+        description="How many of a store's newest questions are kept, as they were asked, to compare index versions "
+        "by. 0 keeps none.",
+    )
     timeout_s: float = Field(10.0, gt=0, description="When a search is given up.")

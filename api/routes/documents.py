@@ -72,7 +72,7 @@ async def list_document_chunks(
     """All chunks of a document's current revision, in order."""
     revision = await _current(state, caller.project, vector_store_id, key)
     async with state.database.read() as session:
-        rows = await revisions.chunks(session, revision.id)
+        rows = await revisions.chunks(session, revision)
     return Page.of([presenting.chunk(row) for row in rows], has_more=False)
 
 

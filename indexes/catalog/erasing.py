@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from indexes.catalog import holdings
 from indexes.catalog.database import batched
 from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
 from indexes.catalog.work import Lease, hold
@@ -28,7 +29,13 @@ class Rows:
 
 
 async def begin(session: AsyncSession, revision: Revision) -> Lease | None:
-    """Take the lease of a revision that is still in the state it was read in; None where that cannot be had."""
+    """Take the lease of a revision that is still in the state it was read in; None where that cannot be had.
+
+    A superseded revision that a snapshot names is not to be erased.
+    """
+    kept = select(Revision.seq).where(Revision.id == revision.id, holdings.in_snapshot())
+    if revision.state == RevisionState.SUPERSEDED and await session.scalar(kept) is not None:
+        return None
     return await hold(session, revision, OWNER, LEASE_S)
 
 
@@ -39,6 +46,7 @@ async def finish(session: AsyncSession, lease: Lease, erased: RevisionState) -> 
     and chunks, so that trying it again goes on from there (I5).
     """
     mine = (Revision.id == lease.revision_id, Revision.fence == lease.fence)
+    await holdings.forget_erased(session, lease.revision_id)
     if erased == RevisionState.DELETED:
         await session.execute(delete(Revision).where(*mine))
         return

@@ -36,26 +36,44 @@ async def parsed(session: AsyncSession, revision: Revision, parser: str) -> Revi
     return await session.scalar(query.limit(1))
 
 
-async def embedded(
+async def embedded_beside(
+    session: AsyncSession, revision: Revision, chunks: Collection[Chunk], version: Version
+) -> dict[str, Twin]:
+    """For those of the chunks whose text the same model may have embedded for another version of the store: where."""
+    spec = version.manifest.embedding
+    beside = {
+        one.manifest.cut: one
+        for one in await kept(session, revision.store_id)
+        if one.id != version.id and one.manifest.embedding == spec
+    }
+    digests = {chunk.sha256: chunk.id for chunk in chunks}
+    query = select(ChunkRow.sha256, ChunkRow.id, ChunkRow.cut).where(
+        ChunkRow.revision_id == revision.id, ChunkRow.cut.in_(beside), ChunkRow.sha256.in_(digests)
+    )
+    return {digests[row.sha256]: Twin(row.id, beside[row.cut]) for row in await session.execute(query)}
+
+
+async def embedded_elsewhere(
     session: AsyncSession, revision: Revision, chunks: Collection[Chunk], spec: EmbeddingSpec
 ) -> dict[str, Twin]:
-    """For those of the chunks whose text was embedded before by the same model: where, by chunk id."""
+    """For those of the chunks whose text the same model embedded in another document: where, by chunk id."""
     digests = {chunk.sha256: chunk.id for chunk in chunks}
     query = (
         _others(revision)
-        .with_only_columns(ChunkRow.sha256, func.min(ChunkRow.id), Revision.store_id)
+        .with_only_columns(ChunkRow.sha256, func.min(ChunkRow.id), Revision.store_id, ChunkRow.cut)
         .join(ChunkRow, ChunkRow.revision_id == Revision.id)
         .where(ChunkRow.sha256.in_(digests), Revision.has_points)
-        .group_by(ChunkRow.sha256, Revision.store_id)  # a footer may stand in every document
+        .group_by(ChunkRow.sha256, Revision.store_id, ChunkRow.cut)  # a footer may stand in every document
     )
-    by_store: dict[str, dict[str, str]] = defaultdict(dict)
-    for digest, chunk_id, store_id in await session.execute(query):
-        by_store[store_id][digest] = chunk_id
+    by_cut: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for digest, chunk_id, store_id, cut in await session.execute(query):
+        by_cut[store_id, cut][digest] = chunk_id
     twins: dict[str, Twin] = {}
-    for store_id, found in by_store.items():
-        version = next((one for one in await kept(session, store_id) if one.manifest.embedding == spec), None)
-        if version is not None:
-            twins |= {digests[digest]: Twin(chunk_id, version) for digest, chunk_id in found.items()}
+    for (store_id, cut), found in by_cut.items():
+        for version in await kept(session, store_id):
+            if version.manifest.embedding == spec and version.manifest.cut == cut:
+                twins |= {digests[digest]: Twin(chunk_id, version) for digest, chunk_id in found.items()}
+                break
     return twins
 
 

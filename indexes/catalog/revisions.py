@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from indexes.catalog import versions
+from indexes.catalog.database import batched
 from indexes.catalog.pages import Cursor, Page, page
 from indexes.catalog.tables import BatchRevision, ChunkRow, File, Revision, RevisionState, Stage
 from indexes.errors import Conflict, NotFound
@@ -124,6 +126,14 @@ async def exists(session: AsyncSession, revision_id: str) -> bool:
     return await session.scalar(select(Revision.seq).where(Revision.id == revision_id)) is not None
 
 
+async def without_points(session: AsyncSession, revision_ids: Sequence[str]) -> list[str]:
+    """Those of the ids that no index should hold anything of: unknown revisions, and erased ones."""
+    known: set[str] = set()
+    for ids in batched(revision_ids):
+        known |= set(await session.scalars(select(Revision.id).where(Revision.id.in_(ids), Revision.has_points)))
+    return [ident for ident in revision_ids if ident not in known]
+
+
 async def listing(
     session: AsyncSession,
     store_id: str,
@@ -172,10 +182,11 @@ async def of_keys(session: AsyncSession, store_id: str, keys: Sequence[str]) -> 
     return list(await session.scalars(query.order_by(Revision.seq.desc())))
 
 
-async def chunks(session: AsyncSession, revision_id: str) -> list[ChunkRow]:
-    """The chunks of a revision in order."""
-    query = select(ChunkRow).where(ChunkRow.revision_id == revision_id).order_by(ChunkRow.ordinal)
-    return list(await session.scalars(query))
+async def chunks(session: AsyncSession, revision: Revision) -> list[ChunkRow]:
+    """The chunks of a revision in order, as the live version has them."""
+    cut = versions.opened_as(await versions.live(session, revision.store_id)).manifest.cut
+    query = select(ChunkRow).where(ChunkRow.revision_id == revision.id, ChunkRow.cut == cut)
+    return list(await session.scalars(query.order_by(ChunkRow.ordinal)))
 
 
 async def retry(session: AsyncSession, revision: Revision) -> Revision:

@@ -117,11 +117,17 @@ class Store(Base):
     last_active_at: Mapped[float] = mapped_column(default=time.time)
     expires_after_days: Mapped[int | None]
     live_version: Mapped[str]
+    gate: Mapped[dict[str, Any]] = mapped_column(default=dict)
     deleting: Mapped[bool] = mapped_column(default=False)
 
 
 class IndexVersion(Base):
-    """One manifest of one store, and what became of it."""
+    """One manifest of one store, and what became of it.
+
+    While it is built its lease says by whom, as with revisions; `embedded`, `reused` and `build_s` add up over all who
+    build it. `shadow_share` and `canary_share` are parts of the live queries, 0..1. `inventory_hash` is what was found
+    in it when it was last held against the catalog. `erased` is set once nothing of a deleted one is left.
+    """
 
     __tablename__ = "index_versions"
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -131,8 +137,24 @@ class IndexVersion(Base):
     manifest: Mapped[dict[str, Any]]
     manifest_hash: Mapped[str]
     created_at: Mapped[float] = mapped_column(default=time.time)
+    ready_at: Mapped[float | None]
     promoted_at: Mapped[float | None]
+    retired_at: Mapped[float | None]
+    deleted_at: Mapped[float | None]
+    erased: Mapped[bool] = mapped_column(default=False)
     error: Mapped[str | None]
+    paused: Mapped[bool] = mapped_column(default=False)
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[float] = mapped_column(default=0.0)
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[float] = mapped_column(default=0.0)
+    fence: Mapped[int] = mapped_column(default=0)
+    embedded: Mapped[int] = mapped_column(default=0)
+    reused: Mapped[int] = mapped_column(default=0)
+    build_s: Mapped[float] = mapped_column(default=0.0)
+    inventory_hash: Mapped[str | None]
+    shadow_share: Mapped[float] = mapped_column(default=0.0)
+    canary_share: Mapped[float] = mapped_column(default=0.0)
 
 
 class Batch(Base):
@@ -240,11 +262,15 @@ class BatchRevision(Base):
 
 
 class ChunkRow(Base):
-    """One chunk of one revision, with its text: what hits are hydrated from and read-backs are held against."""
+    """One chunk of one revision, with its text: what hits are hydrated from and read-backs are held against.
+
+    `cut` says by what rule it was cut (`Manifest.cut`): versions of the same rule share their chunks.
+    """
 
     __tablename__ = "chunks"
     id: Mapped[str] = mapped_column(primary_key=True)
     revision_id: Mapped[str] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"))
+    cut: Mapped[str]
     ordinal: Mapped[int]
     start: Mapped[int]
     end: Mapped[int]
@@ -255,7 +281,7 @@ class ChunkRow(Base):
     sha256: Mapped[str] = mapped_column(index=True)
     text: Mapped[str] = mapped_column(Text)
 
-    __table_args__ = (UniqueConstraint("revision_id", "ordinal"),)
+    __table_args__ = (UniqueConstraint("revision_id", "cut", "ordinal"),)
 
 
 class StoredResponse(Base):

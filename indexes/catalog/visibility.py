@@ -3,14 +3,24 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from indexes.catalog import snapshots
 from indexes.catalog.database import batched
 from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Store
-from indexes.catalog.versions import Version, read_manifest
+from indexes.catalog.versions import Version, opened_as, read_manifest, searchable
 from indexes.errors import NotFound
 from indexes.model import Attributes, Chunk, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version that takes part in live traffic, with its shares of it, 0..1."""
+
+    version: Version
+    shadow_share: float
+    canary_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,8 @@ class View:
     version: Version
     hidden: tuple[str, ...]
     last_active_at: float
+    candidates: tuple[Candidate, ...] = ()
+    snapshot_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,31 +46,55 @@ class Visible:
     attributes: Attributes
 
 
-async def view(session: AsyncSession, project: str, store_id: str) -> View:
-    """Where to search. Raises NotFound, also for another project's store."""
-    live = select(IndexVersion.id, IndexVersion.manifest, Store.last_active_at).join(
-        Store, Store.live_version == IndexVersion.id
+async def view(
+    session: AsyncSession, project: str, store_id: str, version_id: str | None = None, snapshot: str | None = None
+) -> View:
+    """Where to search: in the live version or the one named, now or at the point in time of a snapshot.
+
+    Raises NotFound for what there is not, also for another project's store, and Conflict for a version that is not
+    whole.
+    """
+    taking_part = (IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0)
+    wanted = (
+        select(
+            IndexVersion.id,
+            IndexVersion.manifest,
+            IndexVersion.shadow_share,
+            IndexVersion.canary_share,
+            Store.live_version,
+            Store.last_active_at,
+        )
+        .join(Store, Store.id == IndexVersion.store_id)
+        .where(Store.id == store_id, Store.project == project, ~Store.deleting)
+        .where((IndexVersion.id == Store.live_version) | taking_part)
     )
-    row = (
-        await session.execute(live.where(Store.id == store_id, Store.project == project, ~Store.deleting))
-    ).one_or_none()
-    if row is None:
+    rows = list(await session.execute(wanted.order_by(IndexVersion.seq)))
+    live = next((row for row in rows if row.id == row.live_version), None)
+    if live is None:
         raise NotFound(
             f"There is no vector store '{store_id}'. List yours with GET /v1/vector_stores.", param="vector_store_id"
         )
-    hidden = select(Revision.id).where(
-        Revision.store_id == store_id, Revision.has_points, Revision.state != RevisionState.CURRENT
+    version = Version(live.id, read_manifest(live.manifest))
+    if version_id is not None:
+        version = opened_as(await searchable(session, store_id, version_id))
+    candidates = tuple(
+        Candidate(Version(row.id, read_manifest(row.manifest)), row.shadow_share, row.canary_share)
+        for row in rows
+        if row.id != live.id
     )
-    version = Version(row.id, read_manifest(row.manifest))
-    return View(store_id, version, tuple(await session.scalars(hidden)), row.last_active_at)
+    snapshot_id = None if snapshot is None else (await snapshots.get(session, store_id, snapshot)).id
+    hidden = select(Revision.id).where(Revision.store_id == store_id, Revision.has_points, ~_readable(snapshot_id))
+    return View(store_id, version, tuple(await session.scalars(hidden)), live.last_active_at, candidates, snapshot_id)
 
 
-async def visible(session: AsyncSession, store_id: str, chunk_ids: Collection[str]) -> dict[str, Visible]:
-    """Those of the chunks whose revision is current in this store, by chunk id."""
+async def visible(
+    session: AsyncSession, store_id: str, chunk_ids: Collection[str], snapshot_id: str | None = None
+) -> dict[str, Visible]:
+    """Those of the chunks that readers may see in this store, now or in a snapshot, by chunk id."""
     query = (
         select(ChunkRow.__table__, Revision.file_id, Revision.filename, Revision.key, Revision.attributes)
         .join(Revision, Revision.id == ChunkRow.revision_id)
-        .where(ChunkRow.id.in_(chunk_ids), Revision.store_id == store_id, Revision.state == RevisionState.CURRENT)
+        .where(ChunkRow.id.in_(chunk_ids), Revision.store_id == store_id, _readable(snapshot_id))
     )
     return {
         row.id: Visible(
@@ -68,14 +104,22 @@ async def visible(session: AsyncSession, store_id: str, chunk_ids: Collection[st
     }
 
 
-def _span(row) -> Span:  # type: ignore[no-untyped-def] # noqa: ANN001 - a row of ChunkRow's columns
-    return Span(row.start, row.end, row.ordinal, row.tokens, row.page_start, row.page_end, tuple(row.section))
-
-
-async def any_visible(session: AsyncSession, revision_ids: Sequence[str]) -> bool:
-    """Whether one of the revisions, which were hidden when a search began, is current now."""
+async def any_visible(session: AsyncSession, revision_ids: Sequence[str], snapshot_id: str | None = None) -> bool:
+    """Whether one of the revisions, which were hidden when a search began, is to be seen now."""
     for ids in batched(revision_ids):
-        query = select(Revision.id).where(Revision.id.in_(ids), Revision.state == RevisionState.CURRENT)
+        query = select(Revision.id).where(Revision.id.in_(ids), _readable(snapshot_id))
         if await session.scalar(query.limit(1)) is not None:
             return True
     return False
+
+
+def _readable(snapshot_id: str | None) -> ColumnElement[bool]:
+    """Whether the revision of this row is to be seen."""
+    if snapshot_id is None:
+        return Revision.state == RevisionState.CURRENT
+    kept = Revision.state.in_((RevisionState.CURRENT, RevisionState.SUPERSEDED))
+    return kept & snapshots.names(snapshot_id)
+
+
+def _span(row) -> Span:  # type: ignore[no-untyped-def] # noqa: ANN001 - a row of ChunkRow's columns
+    return Span(row.start, row.end, row.ordinal, row.tokens, row.page_start, row.page_end, tuple(row.section))

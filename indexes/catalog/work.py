@@ -8,10 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
+from indexes.catalog import chunks, holdings
+from indexes.catalog.tables import Revision, RevisionState, Stage
 from indexes.errors import LeaseLost
 from indexes.model import AttributeValue, Chunk
 
@@ -83,28 +84,10 @@ async def announce_points(session: AsyncSession, lease: Lease) -> dict[str, Attr
     return attributes or {}
 
 
-async def put_chunks(session: AsyncSession, lease: Lease, chunks: Sequence[Chunk], **values: object) -> None:
+async def put_chunks(session: AsyncSession, lease: Lease, cut: str, made: Sequence[Chunk]) -> None:
     """Replace the revision's chunks and note the stage. Raises LeaseLost."""
-    await advance(session, lease, Stage.CHUNKED, chunks_total=len(chunks), **values)
-    await session.execute(delete(ChunkRow).where(ChunkRow.revision_id == lease.revision_id))
-    rows = [
-        {
-            "id": chunk.id,
-            "revision_id": chunk.revision_id,
-            "ordinal": chunk.span.ordinal,
-            "start": chunk.span.start,
-            "end": chunk.span.end,
-            "tokens": chunk.span.tokens,
-            "page_start": chunk.span.page_start,
-            "page_end": chunk.span.page_end,
-            "section": list(chunk.span.section),
-            "sha256": chunk.sha256,
-            "text": chunk.text,
-        }
-        for chunk in chunks
-    ]
-    if rows:
-        await session.execute(insert(ChunkRow), rows)
+    await advance(session, lease, Stage.CHUNKED, chunks_total=len(made))
+    await chunks.put(session, lease.revision_id, cut, made)
 
 
 async def unsynced_attributes(session: AsyncSession, lease: Lease) -> dict[str, AttributeValue] | None:
@@ -203,10 +186,11 @@ async def attributes(session: AsyncSession, lease: Lease) -> dict[str, Attribute
 
 async def leftovers(session: AsyncSession, limit: int) -> list[Revision]:
     """Revisions that no reader may see and no worker holds, but of which points or rows are left."""
-    ended = (RevisionState.SUPERSEDED, RevisionState.FAILED, RevisionState.CANCELLED)
+    superseded = and_(Revision.state == RevisionState.SUPERSEDED, ~holdings.in_snapshot())
+    ended = Revision.state.in_((RevisionState.FAILED, RevisionState.CANCELLED))
     query = select(Revision).where(
         Revision.lease_until < time.time(),
-        or_(Revision.state == RevisionState.DELETED, Revision.has_points & Revision.state.in_(ended)),
+        or_(Revision.state == RevisionState.DELETED, Revision.has_points & (ended | superseded)),
     )
     return list(await session.scalars(query.order_by(Revision.seq).limit(limit)))
 

@@ -10,7 +10,7 @@ from indexes.embedders.remote import RemoteEmbedder
 from indexes.embedders.tokenizer import FolderTokenizer
 from indexes.embedders.weights import Weights, known, resolve
 from indexes.errors import ManifestMismatch, NotFound
-from indexes.manifest import EmbeddingSpec
+from indexes.manifest import EmbeddingSpec, Manifest
 from indexes.remote.endpoint import Endpoint
 from indexes.settings import EmbeddingSettings
 
@@ -51,14 +51,14 @@ class Models:
         """What the model of new stores is."""
         return await self._spec(self._settings.model)
 
+    async def spec(self, name: str) -> EmbeddingSpec:
+        """What the model of that name is, for a request; it is not loaded. Raises NotFound."""
+        self._check(name, param="embedding_model")
+        return await self._spec(name)
+
     async def named(self, name: str) -> SharedEmbedder:
         """The model of that name, for a request. Raises NotFound."""
-        if name not in self.names:
-            raise NotFound(
-                f"There is no embedding model '{name}'. Known: {', '.join(self.names)}.",
-                code="model_not_found",
-                param="model",
-            )
+        self._check(name, param="model")
         return await self._embedder(name)
 
     async def embedder(self, spec: EmbeddingSpec) -> SharedEmbedder:
@@ -70,10 +70,11 @@ class Models:
             )
         return await self._embedder(spec.name)
 
-    async def folder(self, spec: EmbeddingSpec) -> Path | None:
-        """Where the files of a model lie; None for one that has none. The model itself need not be loaded."""
-        await self._spec(spec.name)
-        return None if spec.name == HASHING else self._resolved[spec.name].folder
+    async def tokenizer_folder(self, manifest: Manifest) -> Path | None:
+        """Where the files of the model lie that counts tokens; None for one that has none. It need not be loaded."""
+        name = manifest.chunking.tokenizer or manifest.embedding.name
+        await self._spec(name)
+        return None if name == HASHING else self._resolved[name].folder
 
     async def close(self) -> None:
         """Stop every model."""
@@ -83,6 +84,14 @@ class Models:
         for ended in await asyncio.gather(*tasks.values(), return_exceptions=True):
             if not isinstance(ended, BaseException):
                 await ended.close()
+
+    def _check(self, name: str, param: str) -> None:
+        if name not in self.names:
+            raise NotFound(
+                f"There is no embedding model '{name}'. Known: {', '.join(self.names)}.",
+                code="model_not_found",
+                param=param,
+            )
 
     async def _spec(self, name: str) -> EmbeddingSpec:
         if name == HASHING:

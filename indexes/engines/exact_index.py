@@ -1,7 +1,7 @@
 """The oracle: every point in memory, every comparison made. What the other engines must agree with."""
 
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -83,7 +83,15 @@ class ExactIndex:
             }
             self._store({**self._points, **changed})
 
-    def dense(self, vector: Vector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()) -> list[Match]:
+    def dense(
+        self,
+        vector: Vector,
+        limit: int,
+        where: Filter | None = None,
+        hidden: Sequence[str] = (),
+        *,
+        exact: bool = False,
+    ) -> list[Match]:
         require_dimension(vector, self._dimension)
         now = self._read()
         return now.best(now.vectors @ _unit(vector), np.arange(len(now.points)), limit, where, hidden)
@@ -102,6 +110,9 @@ class ExactIndex:
 
     def chunk_ids(self, revision_id: str) -> set[str]:
         return {point.chunk_id for point in self._read().points if point.revision_id == revision_id}
+
+    def inventory(self) -> dict[str, int]:
+        return dict(Counter(point.revision_id for point in self._read().points))
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
         self._read()

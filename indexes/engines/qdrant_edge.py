@@ -6,7 +6,8 @@ next optimisation.
 """
 
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from qdrant_edge import (
     Query,
     QueryRequest,
     RangeFloat,
+    Record,
     ScrollRequest,
     SearchParams,
     UpdateOperation,
@@ -39,7 +41,7 @@ from indexes.engines.checks import require_dimension, require_manifest
 from indexes.engines.edge_files import Current, EdgeFiles, read_manifest_hash, write_current, write_manifest
 from indexes.engines.edge_shards import OpenShards
 from indexes.engines.edge_upkeep import EdgeUpkeep
-from indexes.engines.edge_version import EdgeVersion, Write
+from indexes.engines.edge_version import ROOM_BYTES, EdgeVersion, Write
 from indexes.engines.points import (
     DENSE,
     LEXICAL,
@@ -57,8 +59,10 @@ from indexes.engines.settings import QdrantEdgeEngineSettings
 from indexes.filters import Filter, Operator
 from indexes.manifest import Manifest
 from indexes.model import Attributes, Match, Point, SparseVector, Vector
+from indexes.room import require_room
 
 _LIVE_POINTS = SearchParams(idf=IdfParams(corpus=EdgeFilter()))
+_EXACT = SearchParams(exact=True)
 _FULL_SCAN_KB = 10_000  # a filter that leaves less than this is compared point by point: exact, and faster
 _SLICE = 256  # points of one operation: each holds the GIL, about 6 ms here
 _PAGE = 10_000  # ids of one read-back page, about 10 ms
@@ -109,9 +113,18 @@ class QdrantEdgeIndex:
         )
         self._write(Write([operation], self._count(revision_id), frozenset(number_fields(attributes))))
 
-    def dense(self, vector: Vector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()) -> list[Match]:
+    def dense(
+        self,
+        vector: Vector,
+        limit: int,
+        where: Filter | None = None,
+        hidden: Sequence[str] = (),
+        *,
+        exact: bool = False,
+    ) -> list[Match]:
         require_dimension(vector, self._dimension)
-        return self._search(Query.Nearest(vector.tolist(), using=DENSE), None, limit, where, hidden)
+        params = _EXACT if exact else None
+        return self._search(Query.Nearest(vector.tolist(), using=DENSE), params, limit, where, hidden)
 
     def lexical(
         self, terms: SparseVector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()
@@ -121,21 +134,20 @@ class QdrantEdgeIndex:
         return self._search(Query.Nearest(_edge_sparse(terms), using=LEXICAL), _LIVE_POINTS, limit, where, hidden)
 
     def chunk_ids(self, revision_id: str) -> set[str]:
-        found: set[str] = set()
+        return {chunk_id(record.id) for record in self._scroll(_of_revision(revision_id), payload=False)}
+
+    def inventory(self) -> dict[str, int]:
+        return dict(Counter(str((record.payload or {})[REVISION]) for record in self._scroll(None, payload=[REVISION])))
+
+    def _scroll(self, where: EdgeFilter | None, payload: bool | list[str]) -> Iterator[Record]:
         offset = None
         with self.version.reading() as shard:
             while True:
-                page = ScrollRequest(
-                    offset=offset,
-                    limit=_PAGE,
-                    filter=_of_revision(revision_id),
-                    with_payload=False,
-                    with_vector=False,
-                )
+                page = ScrollRequest(offset=offset, limit=_PAGE, filter=where, with_payload=payload, with_vector=False)
                 records, offset = shard.scroll(page)
-                found.update(chunk_id(record.id) for record in records)
+                yield from records
                 if offset is None:
-                    return found
+                    return
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
         points: list[int | UUID | str] = [point_id(key) for key in chunk_ids]
@@ -184,7 +196,9 @@ class QdrantEdgeEngine:
 
     def create(self, version_id: str, manifest: Manifest) -> QdrantEdgeIndex:
         with self._lock:
-            if not self._files.folder(version_id).exists():
+            folder = self._files.folder(version_id)
+            if not folder.exists():
+                require_room(folder.parent, ROOM_BYTES)
                 self._make(version_id, manifest)
         return self.open(version_id, manifest)
 

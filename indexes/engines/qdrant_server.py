@@ -4,6 +4,7 @@ The inverse document frequency is the server's own: it counts deleted points unt
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -88,9 +89,18 @@ class QdrantServerIndex:
             stored = payload(revision_id, attributes)
             self._client.overwrite_payload(self._collection, stored, _of_revision(revision_id), wait=True)
 
-    def dense(self, vector: Vector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()) -> list[Match]:
+    def dense(
+        self,
+        vector: Vector,
+        limit: int,
+        where: Filter | None = None,
+        hidden: Sequence[str] = (),
+        *,
+        exact: bool = False,
+    ) -> list[Match]:
         require_dimension(vector, self._dimension)
-        return self._search(vector.tolist(), DENSE, limit, filter_clause(_DIALECT, where, hidden))
+        params = qdrant.SearchParams(exact=True) if exact else None
+        return self._search(vector.tolist(), DENSE, limit, filter_clause(_DIALECT, where, hidden), params)
 
     def lexical(
         self, terms: SparseVector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()
@@ -100,16 +110,21 @@ class QdrantServerIndex:
         return self._search(_server_sparse(terms), LEXICAL, limit, filter_clause(_DIALECT, where, hidden))
 
     def chunk_ids(self, revision_id: str) -> set[str]:
-        found: set[str] = set()
+        return {chunk_id(record.id) for record in self._scroll(_of_revision(revision_id), payload=False)}
+
+    def inventory(self) -> dict[str, int]:
+        return dict(Counter(str((record.payload or {})[REVISION]) for record in self._scroll(None, payload=[REVISION])))
+
+    def _scroll(self, where: qdrant.Filter | None, payload: bool | list[str]) -> Iterator[qdrant.Record]:
         offset = None
         with _server_errors(self._collection):
             while True:
                 records, offset = self._client.scroll(
-                    self._collection, _of_revision(revision_id), limit=_PAGE, offset=offset, with_payload=False
+                    self._collection, where, limit=_PAGE, offset=offset, with_payload=payload
                 )
-                found.update(chunk_id(record.id) for record in records)
+                yield from records
                 if offset is None:
-                    return found
+                    return
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
         with _server_errors(self._collection):
@@ -119,11 +134,22 @@ class QdrantServerIndex:
         return {chunk_id(record.id): dense_vector(record.vector) for record in records}
 
     def _search(
-        self, query: list[float] | qdrant.SparseVector, using: str, limit: int, where: qdrant.Filter | None
+        self,
+        query: list[float] | qdrant.SparseVector,
+        using: str,
+        limit: int,
+        where: qdrant.Filter | None,
+        params: qdrant.SearchParams | None = None,
     ) -> list[Match]:
         with _server_errors(self._collection):
             found = self._client.query_points(
-                self._collection, query, using=using, query_filter=where, limit=limit, with_payload=[REVISION]
+                self._collection,
+                query,
+                using=using,
+                query_filter=where,
+                search_params=params,
+                limit=limit,
+                with_payload=[REVISION],
             ).points
         return ranked([Match(chunk_id(hit.id), str((hit.payload or {})[REVISION]), hit.score) for hit in found])
 

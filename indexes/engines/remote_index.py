@@ -95,9 +95,17 @@ class RemoteIndex:
     def set_attributes(self, revision_id: str, attributes: Attributes) -> None:
         self._write("set_attributes", {"revision_id": revision_id, "attributes": pack_attributes(attributes)})
 
-    def dense(self, vector: Vector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()) -> list[Match]:
+    def dense(
+        self,
+        vector: Vector,
+        limit: int,
+        where: Filter | None = None,
+        hidden: Sequence[str] = (),
+        *,
+        exact: bool = False,
+    ) -> list[Match]:
         require_dimension(vector, self._dimension)
-        return self._search("dense", {"vector": pack_vectors(vector[None])}, limit, where, hidden)
+        return self._search("dense", {"vector": pack_vectors(vector[None]), "exact": exact}, limit, where, hidden)
 
     def lexical(
         self, terms: SparseVector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()
@@ -106,6 +114,9 @@ class RemoteIndex:
 
     def chunk_ids(self, revision_id: str) -> set[str]:
         return set(self._read("chunk_ids", {"revision_id": revision_id}))
+
+    def inventory(self) -> dict[str, int]:
+        return dict(self._read("inventory", {}))
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
         found: dict[str, Vector] = {}

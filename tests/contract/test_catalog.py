@@ -77,7 +77,7 @@ async def finish(database: Database, revision: Revision) -> str:
     lease = await work_on(database, revision)
     chunk = Chunk(f"chunk_{revision.id}", revision.id, Span(0, 4, 0, 1), "text")
     async with database.write() as session:
-        await work.put_chunks(session, lease, [chunk])
+        await work.put_chunks(session, lease, "cut", [chunk])
         await work.announce_points(session, lease)
     async with database.write() as session:
         await work.complete(session, lease)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import ingestion_events
 from api.ingestion_events import Watch, follow
 from indexes.blobs import DirectoryBlobs
-from indexes.catalog import deleting, erasing, progress, responses, revisions, stores, work
+from indexes.catalog import chunks, deleting, erasing, progress, responses, revisions, stores, work
 from indexes.catalog.database import Database
 from indexes.catalog.revisions import Attachment
 from indexes.catalog.tables import Batch, File, Revision, RevisionState, Stage, Store
@@ -51,9 +51,9 @@ async def claimed(database: Database, store: Store) -> Lease:
 
 
 async def cut(database: Database, lease: Lease, total: int, done: int = 0) -> None:
-    chunks = [Chunk(f"{lease.revision_id}-{n}", lease.revision_id, Span(n, n + 1, n, 1), "x") for n in range(total)]
+    made = [Chunk(f"{lease.revision_id}-{n}", lease.revision_id, Span(n, n + 1, n, 1), "x") for n in range(total)]
     async with database.write() as session:
-        await work.put_chunks(session, lease, chunks)
+        await work.put_chunks(session, lease, "cut", made)
         await work.announce_points(session, lease)
         await work.progress(session, lease, done, 0)
 
@@ -114,7 +114,7 @@ async def test_failed_work_resumes_with_its_chunks(database: Database, store: St
     async with database.read() as session:
         row = await row_of(session, lease)
         assert (row.state, row.stage, row.has_points) == (RevisionState.PENDING, Stage.CHUNKED, False)
-        assert len(await revisions.chunks(session, row.id)) == 3
+        assert len(await chunks.of(session, row.id, "cut")) == 3
     assert (await claimed(database, store)).revision_id == row.id
 
 

@@ -20,7 +20,8 @@ from indexes.manifest import Chunking
 from ingestion.intake import Upload, Wanted
 from ingestion.reconcile import Reconciler
 from ingestion.valkey import Valkey
-from retrieval.search import Query, Searcher
+from retrieval.query import Query
+from retrieval.search import Searcher
 from retrieval.settings import SearchSettings
 
 
@@ -31,7 +32,7 @@ async def test_the_last_change_of_attributes_is_what_filters_see(ingest: Any, st
         await ingest.completed(store, file)
         change = storage.intake.set_attributes
         await asyncio.gather(*(change("p", store.id, file.id, {"n": f"{number}"}) for number in range(8)))
-        await Reconciler(storage.database, storage.eraser, storage.intake).once()
+        await Reconciler(storage.database, storage.eraser, storage.intake, retention_s=60).once()
         async with storage.database.read() as session:
             revision = await revisions.get(session, store.id, file.id)
             (version,) = await versions.kept(session, store.id)
@@ -78,13 +79,13 @@ async def test_a_store_that_is_searched_does_not_expire(ingest: Any, storage: St
         await session.execute(old)
     async with storage.database.read() as session:
         (found,) = await stores.unwanted(session)
-    searcher = Searcher(storage.database, storage.engine, storage.models, SearchSettings())
+    searcher = Searcher.unobserved(storage.database, storage.engine, storage.models, SearchSettings())
     await searcher.search("p", store.id, Query(("gate",), 5))
     await storage.intake.expire_store(found)
     async with storage.database.write() as session:
         assert (await stores.get(session, "p", store.id)).id == store.id
         await session.execute(old)
-    await Reconciler(storage.database, storage.eraser, storage.intake).once()
+    await Reconciler(storage.database, storage.eraser, storage.intake, retention_s=60).once()
     async with storage.database.read() as session:
         with pytest.raises(NotFound):
             await stores.get(session, "p", store.id)

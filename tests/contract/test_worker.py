@@ -42,7 +42,7 @@ async def test_a_store_may_be_deleted_by_several_at_once(ingest: Any, storage: S
         for number in range(5):
             store = await ingest.store()
             await ingest.completed(store, await ingest.attach(store, "a.txt", f"Text number {number}."))
-            reconciler = Reconciler(storage.database, storage.eraser, storage.intake)
+            reconciler = Reconciler(storage.database, storage.eraser, storage.intake, retention_s=60)
             await asyncio.gather(
                 storage.intake.delete_store(store), reconciler.once(), storage.intake.delete_store(store)
             )

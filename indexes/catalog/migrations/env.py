@@ -3,6 +3,8 @@
 from alembic import context
 
 from indexes.catalog.tables import Base
+from indexes.catalog.version_tables import Holding
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
+_Every: type[Base] = Holding  # importing it makes the metadata know the tables of both files
+context.configure(connection=context.config.attributes["connection"], target_metadata=_Every.metadata)
 context.run_migrations()

@@ -1,0 +1,65 @@
+"""Puts the chunks of a revision into an index version."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from indexes.catalog.tables import Revision
+from indexes.catalog.versions import Version
+from indexes.index import Engine, Index
+from indexes.lexical import Analyser
+from indexes.model import Attributes, Chunk, Point, Vector
+from ingestion.threads import to_its_end
+from ingestion.vectors import VectorMaker
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """How many chunks were stored, and for how many of them no text was embedded."""
+
+    done: int
+    reused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filler:
+    """Fills for one process. A version holds a revision's chunks in `batch_chunks` at a time."""
+
+    engine: Engine
+    vectors: VectorMaker
+    batch_chunks: int
+
+    async def fill(
+        self,
+        revision: Revision,
+        version: Version,
+        chunks: Sequence[Chunk],
+        attributes: Attributes,
+        noted: Callable[[Filled], Awaitable[None]],
+    ) -> Filled:
+        """Store what the version does not hold yet, all with `attributes`; `noted` hears of each batch but the last."""
+        index = await to_its_end(self.engine.create, version.id, version.manifest)
+        held = await asyncio.to_thread(index.chunk_ids, revision.id)
+        if held:  # by an earlier attempt, and the attributes may have been changed since
+            await to_its_end(index.set_attributes, revision.id, attributes)
+        missing = [chunk for chunk in chunks if chunk.id not in held]
+        analyser = Analyser(version.manifest.lexical)
+        filled = Filled(len(held), len(held))
+        for first in range(0, len(missing), self.batch_chunks):
+            if first:
+                await noted(filled)
+            batch = missing[first : first + self.batch_chunks]
+            made = await self.vectors.vectors(revision, batch, version)
+            await to_its_end(_store, index, analyser, batch, made.by_chunk, attributes)
+            filled = Filled(filled.done + len(batch), filled.reused + made.reused)
+        return filled
+
+
+def _store(
+    index: Index, analyser: Analyser, chunks: Sequence[Chunk], vectors: Mapping[str, Vector], attributes: Attributes
+) -> None:
+    points = [
+        Point(chunk.id, chunk.revision_id, vectors[chunk.id], analyser.document(chunk.text), attributes)
+        for chunk in chunks
+    ]
+    index.upsert(points)

@@ -1,0 +1,216 @@
+"""Fills a new index version beside the live one: slowly enough for the live one, and to the last document (I8).
+
+What is left to do is asked of the catalog, pass after pass, so that a build goes on wherever it was interrupted, and
+takes up what was written by workers that did not know of it yet.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from indexes.blobs import Blobs
+from indexes.catalog import builds, chunks, holdings, revisions, versions
+from indexes.catalog.builds import BuildLease
+from indexes.catalog.database import Database
+from indexes.catalog.tables import IndexVersion, Revision
+from indexes.catalog.versions import Version
+from indexes.errors import CitewellError, LeaseLost, NotFound, Unavailable
+from indexes.index import Engine
+from indexes.model import Chunk
+from ingestion.cutting import Cutter
+from ingestion.erase import text_key
+from ingestion.filling import Filled, Filler
+from ingestion.leases import kept_alive
+from ingestion.parse.artefact import loads
+from ingestion.pipeline import OWNER
+from ingestion.settings import WorkerSettings
+from ingestion.threads import to_its_end
+
+log = logging.getLogger(__name__)
+_POLL_S = 1.0
+_REVISIONS_AT_ONCE = 8
+_MOST_DOUBLINGS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """A build that this worker owns."""
+
+    row: IndexVersion
+    version: Version
+    lease: BuildLease
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """A revision whose chunks were stored and read back."""
+
+    revision: Revision
+    chunks: int
+    reused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """Builds one version at a time."""
+
+    database: Database
+    blobs: Blobs
+    engine: Engine
+    cutter: Cutter
+    filler: Filler
+    settings: WorkerSettings
+
+    async def run(self) -> None:
+        """Take over builds that are due, one after the other, until cancelled."""
+        while True:
+            row = None
+            try:
+                async with self.database.write() as session:
+                    row = await builds.claim(session, OWNER, self.settings.lease_s)
+                if row is not None:
+                    await self.build(row)
+            except CitewellError as error:
+                log.warning("building stopped and will be tried again: %s", error.message)
+            except Exception:
+                log.exception("building stopped and will be tried again")
+            if row is None:
+                await asyncio.sleep(_POLL_S)
+
+    async def build(self, row: IndexVersion) -> None:
+        """Bring a claimed build to its end, or as far as it is let."""
+        build = _Build(row, versions.opened_as(row), BuildLease(row.id, OWNER, row.fence))
+        renewed = partial(builds.renew, lease=build.lease, lease_s=self.settings.lease_s)
+        try:
+            async with kept_alive(self.database, renewed, self.settings.lease_s):
+                await self._fill(build)
+        except LeaseLost:
+            log.info("the build of %s was taken over, paused or cancelled", row.id)
+            await self._release(build)
+        except asyncio.CancelledError:
+            await self._release(build)
+            raise
+        except CitewellError as error:
+            await self._give_up(build, error)
+        except Exception:
+            log.exception("the build of %s failed", row.id)
+            await self._give_up(build, CitewellError("Something went wrong on the server; its log says more."))
+
+    async def _fill(self, build: _Build) -> None:
+        await to_its_end(self.engine.create, build.version.id, build.version.manifest)
+        while True:
+            await self._pass(build)
+            inventory_hash = await self._reconciled(build)
+            if inventory_hash is None:
+                continue
+            async with self.database.write() as session:
+                if await builds.finish(session, build.lease, inventory_hash):
+                    log.info("index version %s is ready", build.version.id)
+                    return
+
+    async def _pass(self, build: _Build) -> None:
+        """Add everything that is missing, resting between the steps for what else the machine has to do."""
+        after_seq = 0
+        while True:
+            async with self.database.read() as session:
+                rows = await builds.left(session, build.row, after_seq, _REVISIONS_AT_ONCE)
+            if not rows:
+                return
+            began = time.monotonic()
+            await self._add(build, rows)
+            after_seq = rows[-1].seq
+            await asyncio.sleep((time.monotonic() - began) * (1 / self.settings.build_share - 1))
+
+    async def _add(self, build: _Build, rows: Sequence[Revision]) -> None:
+        began = time.monotonic()
+        async with self.database.write() as session:
+            await builds.renew(session, build.lease, self.settings.lease_s)
+            await holdings.announce(session, build.version.id, [row.id for row in rows])
+        # Together, so that the batches of the model fill.
+        added = [one for one in await asyncio.gather(*(self._added(build, row) for row in rows)) if one is not None]
+        attributes = {one.revision.id: one.revision.attributes for one in added}
+        read_back = {one.revision.id: one.chunks for one in added}
+        reused = sum(one.reused for one in added)
+        embedded = sum(read_back.values()) - reused
+        async with self.database.write() as session:
+            unwanted = await holdings.note_verified(session, build.row, read_back, attributes)
+            await builds.progress(session, build.lease, embedded, reused, time.monotonic() - began)
+        await self._take_out(build.version, unwanted)
+
+    async def _added(self, build: _Build, revision: Revision) -> _Added | None:
+        """Store one revision and read it back; None for one that is being erased at this moment."""
+        cut = await self._chunks(build, revision)
+        if cut is None:
+            return None
+        filled = await self.filler.fill(revision, build.version, cut, revision.attributes, _unheard)
+        index = await asyncio.to_thread(self.engine.open, build.version.id, build.version.manifest)
+        if await asyncio.to_thread(index.chunk_ids, revision.id) != {chunk.id for chunk in cut}:
+            await to_its_end(index.delete, revision.id)
+            raise Unavailable(f"Index version {build.version.id} does not hold what was stored. It is stored again.")
+        return _Added(revision, len(cut), filled.reused)
+
+    async def _chunks(self, build: _Build, revision: Revision) -> list[Chunk] | None:
+        manifest = build.version.manifest
+        if known := await self.cutter.known(revision, manifest):
+            return known
+        try:
+            text = loads(await asyncio.to_thread(self.blobs.read, text_key(revision.id)))
+        except NotFound:
+            return None
+        cut = await self.cutter.cut(revision, manifest, text)
+        async with self.database.write() as session:
+            if not await revisions.exists(session, revision.id):
+                return None
+            await chunks.put(session, revision.id, manifest.cut, cut)
+        return cut
+
+    async def _reconciled(self, build: _Build) -> str | None:
+        """The hash of what the version holds, once that is what the catalog says; None where something must go again.
+
+        Work goes on meanwhile: only what the catalog said both before and after is held against the index.
+        """
+        index = await asyncio.to_thread(self.engine.open, build.version.id, build.version.manifest)
+        async with self.database.read() as session:
+            before = await holdings.chunks_by_revision(session, build.row)
+        stored = await asyncio.to_thread(index.inventory)
+        async with self.database.read() as session:
+            after = await holdings.chunks_by_revision(session, build.row)
+            strays = await revisions.without_points(session, list(stored.keys() - before.keys() - after.keys()))
+        expected = {ident: count for ident, count in before.items() if after.get(ident) == count}
+        wrong = [ident for ident, count in expected.items() if stored.get(ident, 0) != count]
+        await self._take_out(build.version, [*wrong, *strays])
+        return None if wrong else holdings.inventory_hash(expected)
+
+    async def _take_out(self, version: Version, revision_ids: Sequence[str]) -> None:
+        if not revision_ids:
+            return
+        index = await asyncio.to_thread(self.engine.open, version.id, version.manifest)
+        for ident in revision_ids:
+            await to_its_end(index.delete, ident)
+        async with self.database.write() as session:
+            await holdings.forget(session, version.id, revision_ids)
+
+    async def _release(self, build: _Build) -> None:
+        async with self.database.write() as session:
+            await builds.release(session, build.lease)
+
+    async def _give_up(self, build: _Build, error: CitewellError) -> None:
+        """An outage is waited for with growing delays; what fails again and again for no known reason is given up."""
+        attempts = build.row.attempts + 1
+        most = self.settings.outage_attempts if isinstance(error, Unavailable) else self.settings.max_attempts
+        try:
+            async with self.database.write() as session:
+                if attempts >= most:
+                    await builds.fail(session, build.lease, error.message)
+                else:
+                    delay_s = self.settings.retry_delay_s * 2 ** min(attempts - 1, _MOST_DOUBLINGS)
+                    await builds.postpone(session, build.lease, error.message, delay_s)
+        except LeaseLost:
+            log.info("the build of %s was taken over, paused or cancelled", build.version.id)
+
+
+async def _unheard(_filled: Filled) -> None:
+    """Progress within one document is not noted: the next step is at most a few documents away."""
