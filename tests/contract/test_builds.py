@@ -195,3 +195,18 @@ async def test_documents_that_are_superseded_or_deleted_while_they_are_added(wor
         await workshop.work()
         await workshop.upload(store, "b", f"Rule {actor.steps} for b is back. " * 3)
         await workshop.work()
+
+
+async def test_a_store_is_deleted_once_its_builder_has_let_go(workshop: Workshop, store: Store) -> None:
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    actor = await builder(workshop)
+    await actor.step(7)
+    await workshop.intake.delete_store(store)
+    assert await workshop.version(version.id)  # or the builder would make it again, and nobody would know of it
+    await actor.finish()
+    assert await workshop.claim_build() is None
+    await workshop.reconciler.once()
+    async with workshop.database.read() as session:
+        assert list(await session.scalars(select(IndexVersion))) == []
+    with pytest.raises(NotFound):
+        workshop.inventory(version)
