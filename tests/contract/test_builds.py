@@ -210,3 +210,17 @@ async def test_a_store_is_deleted_once_its_builder_has_let_go(workshop: Workshop
         assert list(await session.scalars(select(IndexVersion))) == []
     with pytest.raises(NotFound):
         workshop.inventory(version)
+
+
+async def test_a_version_is_erased_once_nobody_writes_to_it(workshop: Workshop, store: Store) -> None:
+    version = await workshop.built(store, embedding_model="hashing-32")
+    await workshop.upload(store, "c", RULES["a"] + RULES["b"])
+    revision = await workshop.pipeline.claim()
+    assert revision is not None
+    worker = Actor("worker", workshop.pipeline.process(revision))
+    while not workshop.models.embedded["hashing-64"] > sum(workshop.inventory(version).values()):
+        await worker.step()
+    await workshop.delete_version(store, version.id)
+    await workshop.reconciler.once()
+    await worker.finish()
+    await settled(workshop, store)
