@@ -162,7 +162,7 @@ class Builder:
             return None
         cut = await self.cutter.cut(revision, manifest, text)
         async with self.database.write() as session:
-            if not await revisions.exists(session, revision.id):
+            if not await holdings.still_wanted(session, build.row, revision.id):
                 return None
             await chunks.put(session, revision.id, manifest.cut, cut)
         return cut

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog import history, holdings
 from indexes.catalog.history import Because
-from indexes.catalog.tables import IndexVersion, Revision, VersionState
+from indexes.catalog.tables import IndexVersion, Revision, Store, VersionState
 from indexes.catalog.version_tables import EventKind
 from indexes.catalog.versions import alone
 from indexes.errors import Conflict, LeaseLost
@@ -153,12 +153,16 @@ async def _switch(
 
 
 _NOBODYS: dict[str, object] = {"lease_until": 0.0, "lease_owner": None}
+_UNDER_WAY = (
+    IndexVersion.state == VersionState.BUILDING,
+    ~IndexVersion.paused,
+    IndexVersion.store_id.in_(select(Store.id).where(~Store.deleting)),
+)
 
 
 def _due(now: float) -> tuple[ColumnElement[bool], ...]:
     return (
-        IndexVersion.state == VersionState.BUILDING,
-        ~IndexVersion.paused,
+        *_UNDER_WAY,
         IndexVersion.lease_until < now,
         IndexVersion.next_attempt_at <= now,
     )
@@ -170,11 +174,10 @@ async def _change(session: AsyncSession, lease: BuildLease, values: dict[str, ob
         IndexVersion.id == lease.version_id,
         IndexVersion.fence == lease.fence,
         IndexVersion.lease_owner == lease.owner,
-        IndexVersion.state == VersionState.BUILDING,
-        ~IndexVersion.paused,
+        *_UNDER_WAY,
     )
     statement = update(IndexVersion).where(*mine).values(**values).returning(IndexVersion.store_id)
     store_id = await session.scalar(statement, execution_options={"synchronize_session": False})
     if store_id is None:
-        raise LeaseLost(f"The build of {lease.version_id} was taken over, paused or cancelled.")
+        raise LeaseLost(f"The build of {lease.version_id} was taken over, paused or cancelled, or its store deleted.")
     return store_id

@@ -103,6 +103,12 @@ async def note_verified(
     return [ident for ident in read_back if ident not in rows]
 
 
+async def still_wanted(session: AsyncSession, version: IndexVersion, revision_id: str) -> bool:
+    """Whether the version must hold a revision. Where it must, that stays so until the transaction ends."""
+    query = select(Revision.seq).where(wanted(version.store_id), Revision.id == revision_id)
+    return await session.scalar(query.with_for_update(read=True, of=Revision)) is not None
+
+
 async def forget(session: AsyncSession, version_id: str, revision_ids: Sequence[str]) -> None:
     """Note that a version no longer holds these revisions."""
     for ids in batched(revision_ids):
