@@ -357,9 +357,12 @@ def test_the_command_line_takes_a_version_from_plan_to_rollback(store: Api, cite
         return out
 
     live = store.get()["live_index_version"]
-    assert f"{len(TOPICS)} there already" in run("versions", "plan", store.id, "--hnsw-m", "8")
+    assert f"{len(TOPICS)} there already" in run("versions", "plan", store.id, "--set", "ann.m=8")
     assert "to embed, 0 there" in run("versions", "plan", store.id, "--max-tokens", "100")
-    new = json.loads(run("versions", "build", store.id, "--hnsw-m", "8", "--wait", "--json"))["id"]
+    german = json.loads(run("versions", "plan", store.id, "--set", "lexical.language=german", "--json"))
+    assert (german["manifest"]["lexical"]["language"], german["embedded"]) == ("german", 0)
+    assert "lexical.tongue" in citewell("versions", "build", store.id, "--set", "lexical.tongue=x")[2]
+    new = json.loads(run("versions", "build", store.id, "--set", "ann.m=8", "--wait", "--json"))["id"]
     assert run("versions", "list", store.id).splitlines()[1].split()[:2] == [new, "ready"]
     assert "ann.m" in run("versions", "show", store.id, new)
 
