@@ -30,8 +30,10 @@ TABLE: Mapping[type[errors.CitewellError], tuple[int, str]] = {
     errors.NotFound: (404, "invalid_request_error"),
     errors.Conflict: (409, "invalid_request_error"),
     errors.TooLarge: (413, "invalid_request_error"),
+    errors.TooSlow: (408, "invalid_request_error"),
     errors.Overloaded: (429, "rate_limit_error"),
     errors.Unavailable: (503, "server_error"),
+    errors.StorageFull: (507, "server_error"),
 }
 
 # What every route may answer, for OpenAPI: give it to FastAPI as `responses`.
@@ -83,6 +85,8 @@ def _retry_headers(status: int, error: Exception) -> dict[str, str]:
             "retry-after": str(math.ceil(error.retry_after_s)),
             "retry-after-ms": str(math.ceil(error.retry_after_s * 1000)),
         }
+    if isinstance(error, errors.TooSlow):
+        return {"connection": "close"}  # the rest of its body must not be taken for a request
     # The official client would send a refused 409 again, twice.
     return {"x-should-retry": "false"} if status < 500 else {}
 

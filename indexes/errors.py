@@ -8,8 +8,10 @@ CitewellError
 ├── Conflict              the thing is in another state than the request needs
 │   └── GateFailed        a candidate that the quality gate refuses, with its report
 ├── TooLarge              over a limit in bytes
+├── TooSlow               the client did not keep up
 ├── Overloaded            refused now, welcome later
 ├── Unavailable           a part we depend on does not answer
+│   └── StorageFull       no room left where something must be kept
 ├── DocumentError         one document cannot be ingested; says what its owner can do
 ├── ManifestMismatch      an index version opened with another manifest
 ├── LeaseLost             a worker no longer owns the work it was doing
@@ -82,6 +84,12 @@ class TooLarge(CitewellError):
     code = "too_large"
 
 
+class TooSlow(CitewellError):
+    """The client kept a place for longer than what it sends is worth."""
+
+    code = "request_timeout"
+
+
 class Overloaded(CitewellError):
     """Capacity is taken. `retry_after_s` is when to try again."""
 
@@ -96,6 +104,12 @@ class Unavailable(CitewellError):
     """A part that the request needs does not answer; trying again may help."""
 
     code = "unavailable"
+
+
+class StorageFull(Unavailable):
+    """There is no room left where something must be kept. An outage: what waits for room goes on once there is some."""
+
+    code = "insufficient_storage"
 
 
 class DocumentError(CitewellError):

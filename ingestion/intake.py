@@ -14,7 +14,7 @@ from indexes.catalog.database import Database
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.revisions import Attachment
 from indexes.catalog.tables import Batch, File, IndexVersion, Revision, RevisionState, Store, VersionState
-from indexes.errors import Conflict, NotFound
+from indexes.errors import Conflict, NotFound, StorageFull
 from indexes.ids import Kind, new_id
 from indexes.index import Engine
 from indexes.manifest import Chunking, Manifest
@@ -92,7 +92,7 @@ class Intake:
             async with self._database.write() as session:
                 session.add(file)
                 idempotency.remember(session, project, request, file.id)
-        except Conflict:
+        except (Conflict, StorageFull):  # nothing was committed: after other errors the sweeper looks
             await asyncio.to_thread(self._blobs.delete, file_key(file.id))
             raise
         return file

@@ -23,7 +23,10 @@ from indexes.index import Engine
 from indexes.manifest import AnnSpec, Chunking, EmbeddingSpec, Manifest
 from indexes.model import Point, SparseVector
 
-pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
 
 DIMENSION = 8
 MANIFEST = Manifest(
@@ -218,6 +221,30 @@ def test_dense_and_lexical_scores_are_the_oracles(index):
         assert scores(found) == scores(truth.lexical(query.sparse, 60, None, REVISIONS[:1]))
 
 
+def test_an_exact_search_is_the_oracles_too(index):
+    stored = points(60, attributes={"team": "hr"})
+    index.upsert(stored)
+    truth = oracle(stored)
+    where, hidden = Comparison("team", Operator.EQ, "hr"), REVISIONS[:2]
+    for query in points(4, seed=1):
+        found = index.dense(query.vector, 10, where, hidden, exact=True)
+        assert scores(found) == scores(truth.dense(query.vector, 10, where, hidden))
+        assert [match.revision_id for match in found] == [
+            match.revision_id for match in truth.dense(query.vector, 10, where, hidden, exact=True)
+        ]
+
+
+def test_the_inventory_counts_the_points_of_every_revision(index):
+    assert index.inventory() == {}
+    stored = points(23)
+    index.upsert(stored)
+    index.upsert(stored[:7])
+    assert index.inventory() == {revision: len(of(stored, revision)) for revision in REVISIONS}
+    index.delete(REVISIONS[0])
+    index.set_attributes(REVISIONS[1], {"team": "it"})
+    assert index.inventory() == {revision: len(of(stored, revision)) for revision in REVISIONS[1:]}
+
+
 def test_deleted_chunks_no_longer_count_in_lexical_scores(place, index):
     if place.kind == "server":
         pytest.skip("the server cleans up deleted points in its own time")
@@ -270,7 +297,7 @@ def test_versions_are_separate_and_dropping_one_spares_the_others(engine, index)
     engine.drop(VERSION)
     engine.drop("ixv_never")
     assert len(other.dense(points(1)[0].vector, 10)) == 3
-    for call in (lambda: engine.open(VERSION, MANIFEST), lambda: index.chunk_ids(REVISIONS[0])):
+    for call in (lambda: engine.open(VERSION, MANIFEST), lambda: index.chunk_ids(REVISIONS[0]), index.inventory):
         with pytest.raises(NotFound):
             call()
     assert engine.create(VERSION, MANIFEST).chunk_ids(REVISIONS[0]) == set()

@@ -1,0 +1,183 @@
+"""Index versions are built beside the live one, whatever happens meanwhile."""
+
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from indexes.catalog import builds
+from indexes.catalog.database import Database
+from indexes.catalog.tables import IndexVersion, Store, VersionState
+from indexes.errors import Conflict
+from indexes.manifest import AnnSpec, Chunking, LexicalSpec
+from ingestion import erase, rebuild, reconcile
+from ingestion.reindex import Wanted
+from retrieval.query import Query
+from tests.actors import Actor, SteppedDatabase
+from tests.workshop import ENGINEER, PROJECT, Workshop
+
+RULES = {key: " ".join(f"Rule {number} of {key} is fixed." for number in range(12)) for key in "abc"}
+
+
+@pytest.fixture
+async def workshop(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    monkeypatch.setattr(erase, "_GRACE_TRIES", 1)
+    monkeypatch.setattr(reconcile, "_GRACE_S", -1.0)
+    monkeypatch.setattr(rebuild, "_REVISIONS_AT_ONCE", 1)
+    return Workshop(SteppedDatabase(database), tmp_path)
+
+
+@pytest.fixture
+async def store(workshop: Workshop) -> Store:
+    """Three documents, searchable."""
+    store = await workshop.store()
+    for key, text in RULES.items():
+        await workshop.upload(store, key, text, {"team": key})
+    await workshop.work()
+    return store
+
+
+async def builder(workshop: Workshop) -> Actor:
+    row = await workshop.claim_build()
+    assert row is not None
+    return Actor("builder", workshop.builder.build(row))
+
+
+async def settled(workshop: Workshop, store: Store) -> None:
+    """All that is left to do done, and everything where it should be."""
+    await workshop.expire()
+    await workshop.work()
+    await workshop.build()
+    for _ in range(2):
+        await workshop.reconciler.once()
+    await workshop.check(store)
+
+
+async def pinned(workshop: Workshop, store: Store, version: IndexVersion) -> dict[str, str]:
+    return await workshop.documents(store, Query(("rule",), limit=500, index_version=version.id))
+
+
+async def test_what_is_alike_is_not_embedded_again(workshop: Workshop, store: Store) -> None:
+    embedded = dict(workshop.models.embedded)
+    chunks = sum(embedded.values())
+    for wanted in ({"ann": AnnSpec(m=8)}, {"lexical": LexicalSpec(k=2.0)}):
+        plan = await workshop.reindexer.plan(PROJECT, store.id, Wanted(**wanted))
+        assert (plan.files, plan.chunks, plan.embedded, plan.reused) == (3, chunks, 0, chunks)
+        version = await workshop.built(store, **wanted)
+        assert (version.state, version.embedded, version.reused) == (VersionState.READY, 0, chunks)
+    assert workshop.models.embedded == embedded
+    plan = await workshop.reindexer.plan(PROJECT, store.id, Wanted(embedding_model="hashing-32"))
+    assert (plan.chunks, plan.embedded) == (chunks, chunks)
+    workshop.models.embedded.clear()  # a plan measures the speed of the model
+    version = await workshop.built(store, embedding_model="hashing-32")
+    assert (version.embedded, version.reused) == (chunks, 0)
+    assert workshop.models.embedded == {"hashing-32": chunks}
+    await settled(workshop, store)
+
+
+async def test_other_chunks_are_made_beside_those_that_answer(workshop: Workshop, store: Store) -> None:
+    finer = await workshop.begin(store, chunking=Chunking(16, 0))
+    before = await workshop.search(store)
+    actor = await builder(workshop)
+    while not actor.ended:
+        await actor.step(3)
+        assert await workshop.search(store) == before
+    fine = await workshop.search(store, Query(("rule",), limit=500, index_version=finer.id))
+    assert not {hit.chunk.id for hit in fine} & {hit.chunk.id for hit in before}
+    assert max(hit.chunk.span.tokens for hit in fine) <= 16 < max(hit.chunk.span.tokens for hit in before)
+    assert await pinned(workshop, store, finer) == await workshop.documents(store) == RULES
+    await settled(workshop, store)
+
+
+async def test_a_build_is_paused_resumed_and_cancelled(workshop: Workshop, store: Store) -> None:
+    version = await workshop.begin(store, embedding_model="hashing-32", chunking=Chunking(16, 0))
+    actor = await builder(workshop)
+    while not workshop.models.embedded["hashing-32"]:
+        await actor.step_over_change()
+    async with workshop.database.write() as session:
+        await builds.pause(session, version, ENGINEER)
+    await actor.finish()
+    assert await workshop.claim_build() is None
+    with pytest.raises(Conflict, match="cannot be searched"):
+        await pinned(workshop, store, version)
+    async with workshop.database.write() as session:
+        await builds.resume(session, version, ENGINEER)
+    await workshop.build()
+    done = await workshop.version(version.id)
+    assert (done.state, done.embedded + done.reused) == (VersionState.READY, sum(workshop.inventory(done).values()))
+    assert workshop.models.embedded["hashing-32"] == sum(workshop.inventory(done).values())
+    with pytest.raises(Conflict, match="only a build can be paused"):
+        async with workshop.database.write() as session:
+            await builds.pause(session, done, ENGINEER)
+
+    other = await workshop.begin(store, chunking=Chunking(24, 0))
+    actor = await builder(workshop)
+    await actor.step(9)
+    await workshop.delete_version(store, other.id)
+    await workshop.delete_version(store, done.id)
+    await actor.finish()
+    await settled(workshop, store)
+
+
+async def test_a_builder_may_be_killed_anywhere(workshop: Workshop, store: Store) -> None:
+    chunks = sum(workshop.models.embedded.values())
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    steps = 0
+    while (await workshop.version(version.id)).state == VersionState.BUILDING:
+        actor = await builder(workshop)
+        await actor.step(steps := steps + 1)
+        await actor.kill()
+        assert await workshop.claim_build() is None
+        await workshop.expire()
+    assert steps > 5
+    assert workshop.models.embedded["hashing-32"] == chunks
+    await settled(workshop, store)
+
+
+async def test_what_is_written_during_a_build_is_in_it(workshop: Workshop, store: Store) -> None:
+    """At each step of the builder something else happens, and every version has it in the end (I8)."""
+    await workshop.begin(store, embedding_model="hashing-32", chunking=Chunking(16, 0))
+    actor = await builder(workshop)
+    expected, number = dict(RULES), 0
+    while not actor.ended:
+        await actor.step()
+        number += 1
+        key = "abcdefgh"[number % 8]
+        match number % 4:
+            case 0:
+                expected[key] = f"Rule {number} is new. " * 3
+                await workshop.upload(store, key, expected[key], {"team": number})
+            case 1 if key in expected:
+                await workshop.intake.delete_document(PROJECT, store.id, key)
+                del expected[key]
+            case 2:
+                for row in (await workshop.revisions(store)).values():
+                    await workshop.intake.set_attributes(PROJECT, store.id, row.file_id, {"team": f"{number}"})
+            case 3:
+                await workshop.work()
+        assert number < 500
+    await settled(workshop, store)
+    for version in await workshop.searchable(store):
+        found = await workshop.documents(store, Query(("rule",), limit=500, index_version=version.id))
+        assert found == {key: text.strip() for key, text in expected.items()}
+
+
+async def stopped_builders(workshop: Workshop, store: Store, **wanted: object) -> AsyncIterator[Actor]:
+    """A build stopped after its first step, another after its second, and so on; each ends, and all is checked."""
+    for step in itertools.count(1):
+        version = await workshop.begin(store, ann=AnnSpec(m=64 + step), **wanted)
+        actor = await builder(workshop)
+        await actor.step(step)
+        if actor.ended:
+            return
+        yield actor
+        await actor.finish()
+        await settled(workshop, store)
+        await workshop.delete_version(store, version.id)
+
+
+async def test_attributes_that_change_while_a_document_is_added(workshop: Workshop, store: Store) -> None:
+    async for actor in stopped_builders(workshop, store):
+        for row in (await workshop.revisions(store)).values():
+            await workshop.intake.set_attributes(PROJECT, store.id, row.file_id, {"team": f"{actor.changed}"})
