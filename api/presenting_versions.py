@@ -1,7 +1,5 @@
 """What the catalog knows of index versions, as objects of the wire."""
 
-from typing import Any
-
 import orjson
 
 from api.presenting import seconds
@@ -77,24 +75,42 @@ def event(row: version_tables.VersionEvent) -> VersionEvent:
 
 
 def comparison(row: version_tables.Comparison) -> VersionComparison:
-    """A report with its queries."""
-    return VersionComparison.model_validate(_comparison(row))
+    """A comparison with its report."""
+    return VersionComparison.model_validate({**row.report, **dict(comparison_summary(row))})
 
 
 def comparison_summary(row: version_tables.Comparison) -> ComparisonSummary:
-    """A report without its queries."""
-    return ComparisonSummary.model_validate(_comparison(row))
+    """A comparison without its report."""
+    return ComparisonSummary.model_validate(
+        {
+            "id": row.id,
+            "vector_store_id": row.store_id,
+            "baseline": row.baseline,
+            "candidate": row.candidate,
+            "golden_set_id": row.golden_set_id,
+            "verdict": row.verdict,
+            "created_at": int(row.created_at),
+        }
+    )
 
 
 def golden_set_summary(row: version_tables.GoldenSetRow) -> GoldenSetSummary:
     """A version of a golden set without its queries."""
-    return GoldenSetSummary.model_validate(_golden_set(row))
+    return GoldenSetSummary(
+        id=row.id,
+        vector_store_id=row.store_id,
+        name=row.name,
+        version=row.number,
+        sha256=row.sha256,
+        query_count=row.queries,
+        created_at=int(row.created_at),
+    )
 
 
 def golden_set(row: version_tables.GoldenSetRow) -> GoldenSet:
     """A version of a golden set."""
     queries = [orjson.loads(line) for line in row.content.encode().splitlines()]
-    return GoldenSet.model_validate({**_golden_set(row), "queries": queries})
+    return GoldenSet.model_validate({**dict(golden_set_summary(row)), "queries": queries})
 
 
 def snapshot(row: version_tables.Snapshot, contents: Contents) -> Snapshot:
@@ -108,30 +124,6 @@ def snapshot(row: version_tables.Snapshot, contents: Contents) -> Snapshot:
         deleted_documents=contents.deleted,
         created_at=int(row.created_at),
     )
-
-
-def _comparison(row: version_tables.Comparison) -> dict[str, Any]:
-    return {
-        **row.report,
-        "id": row.id,
-        "vector_store_id": row.store_id,
-        "baseline": row.baseline,
-        "candidate": row.candidate,
-        "golden_set_id": row.golden_set_id,
-        "created_at": int(row.created_at),
-    }
-
-
-def _golden_set(row: version_tables.GoldenSetRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "vector_store_id": row.store_id,
-        "name": row.name,
-        "version": row.number,
-        "sha256": row.sha256,
-        "query_count": row.queries,
-        "created_at": int(row.created_at),
-    }
 
 
 def _eta_s(row: tables.IndexVersion, held: Held, build_share: float) -> float | None:

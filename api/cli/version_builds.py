@@ -1,8 +1,9 @@
 """`citewell versions plan | build | pause | resume | cancel | delete`: what becomes of a build."""
 
+import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,19 +18,20 @@ if TYPE_CHECKING:
 VersionId = Annotated[str, typer.Argument(metavar="VERSION", help="Id of an index version, `ixv_…`.")]
 CandidateId = Annotated[
     str | None,
-    typer.Argument(
-        metavar="[VERSION]", help="Id of an index version; left out: the newest one that is not live and was not."
-    ),
+    typer.Argument(metavar="[VERSION]", help="Id of an index version; left out: the newest building, failed or ready."),
 ]
 Why = Annotated[str | None, typer.Option(help="Why; kept in the history.")]
 _Model = Annotated[str | None, typer.Option(help="Embedding model; left out, as everything: that of the live version.")]
 _MaxTokens = Annotated[int | None, typer.Option(min=100, max=4096, help="The most tokens of a chunk.")]
 _Overlap = Annotated[int | None, typer.Option(min=0, help="Tokens that chunks share; an eighth of --max-tokens.")]
-_Language = Annotated[str | None, typer.Option(help="Language of stop words and stemming; `none` for mixed texts.")]
-_K = Annotated[float | None, typer.Option("--bm25-k", help="How fast repeated words stop counting.")]
-_B = Annotated[float | None, typer.Option("--bm25-b", help="How much long chunks are marked down.")]
-_M = Annotated[int | None, typer.Option("--hnsw-m", help="Links of each point in the graph.")]
-_Ef = Annotated[int | None, typer.Option("--hnsw-ef-construct", help="Neighbours looked at when it is built.")]
+_Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="lexical.language, lexical.k, lexical.b (BM25), ann.m or ann.ef_construct (HNSW); may be repeated.",
+    ),
+]
 _POLL_S = 0.5
 
 
@@ -38,11 +40,7 @@ def plan(
     model: _Model = None,
     max_tokens: _MaxTokens = None,
     overlap: _Overlap = None,
-    language: _Language = None,
-    k: _K = None,
-    b: _B = None,
-    m: _M = None,
-    ef_construct: _Ef = None,
+    settings: _Set = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a build would do, take and cost. Nothing is begun."""
@@ -50,8 +48,7 @@ def plan(
     from api.cli.output import duration, print_json, print_table
     from api.wire.index_versions import IndexVersionPlan
 
-    lexical, ann = {"language": language, "k": k, "b": b}, {"m": m, "ef_construct": ef_construct}
-    body = _body(model, _chunking(max_tokens, overlap), lexical, ann)
+    body = {"embedding_model": model, "chunking_strategy": _chunking(max_tokens, overlap), **_parts(settings or ())}
     with connect() as client:
         path = f"/vector_stores/{client.store(store).id}/index_versions"
         found = client.post(path, IndexVersionPlan, {**body, "dry_run": True})
@@ -77,11 +74,7 @@ def build(
     model: _Model = None,
     max_tokens: _MaxTokens = None,
     overlap: _Overlap = None,
-    language: _Language = None,
-    k: _K = None,
-    b: _B = None,
-    m: _M = None,
-    ef_construct: _Ef = None,
+    settings: _Set = None,
     reason: Why = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the build until it is ready or failed.")] = False,
     as_json: AsJson = False,
@@ -93,8 +86,7 @@ def build(
     from api.cli.client import connect
     from api.wire.index_versions import IndexVersion
 
-    lexical, ann = {"language": language, "k": k, "b": b}, {"m": m, "ef_construct": ef_construct}
-    body = _body(model, _chunking(max_tokens, overlap), lexical, ann)
+    body = {"embedding_model": model, "chunking_strategy": _chunking(max_tokens, overlap), **_parts(settings or ())}
     with connect() as client:
         path = f"/vector_stores/{client.store(store).id}/index_versions"
         version = client.post(path, IndexVersion, {**body, "reason": reason})
@@ -103,6 +95,8 @@ def build(
     _said(version, as_json=as_json)
     if version.status == "failed":
         raise CitewellError(version.error.message if version.error else "The build failed.", code="build_failed")
+    if version.status == "deleted":
+        raise CitewellError("The build was cancelled.", code="build_cancelled")
 
 
 def pause(store: StoreName, version: CandidateId = None, reason: Why = None, as_json: AsJson = False) -> None:
@@ -199,7 +193,16 @@ def _chunking(max_tokens: int | None, overlap: int | None) -> dict[str, Any] | N
     return {"type": "static", "static": {"max_chunk_size_tokens": max_tokens, "chunk_overlap_tokens": shared}}
 
 
-def _body(
-    model: str | None, chunking: dict[str, Any] | None, lexical: dict[str, Any], ann: dict[str, Any]
-) -> dict[str, Any]:
-    return {"embedding_model": model, "chunking_strategy": chunking, "lexical": lexical, "ann": ann}
+def _parts(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`ann.m=32` as the part `ann` of the request. Which names there are, the server says."""
+    parts: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        part, dot, field = name.partition(".")
+        if not (equals and dot):
+            raise typer.BadParameter(f"--set {setting}: write it as ann.m=32.")
+        try:
+            parts.setdefault(part, {})[field] = json.loads(value)
+        except ValueError:
+            parts.setdefault(part, {})[field] = value
+    return parts

@@ -35,7 +35,7 @@ async def compare_index_versions(
 async def list_comparisons(
     state: StateDep, caller: Reader, vector_store_id: StoreId, query: Annotated[PageQuery, Query()]
 ) -> Page[ComparisonSummary]:
-    """The reports of a store, without their queries."""
+    """The comparisons of a store, without their reports."""
     cursor = Cursor(query.limit, query.order, query.after, query.before)
     async with state.database.read() as session:
         await stores.get(session, caller.project, vector_store_id)
@@ -50,7 +50,7 @@ async def get_comparison(
     vector_store_id: StoreId,
     comparison_id: Annotated[str, Path(description="Id of the comparison, `cmp_…`.")],
 ) -> VersionComparison:
-    """One report, with what got better and worse."""
+    """One comparison: the figures, the verdict, and what got better and worse."""
     async with state.database.read() as session:
         await stores.get(session, caller.project, vector_store_id)
         return presenting.comparison(await comparisons.get(session, vector_store_id, comparison_id))

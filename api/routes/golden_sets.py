@@ -1,5 +1,6 @@
 """`/v1/vector_stores/{id}/golden_sets`: what index versions are judged by."""
 
+import asyncio
 from typing import Annotated
 
 import orjson
@@ -24,8 +25,7 @@ async def create_golden_set(
 
     The newest set of a store is what its index versions are compared by, unless another is named.
     """
-    lines = b"\n".join(orjson.dumps(query.model_dump(exclude_none=True)) for query in request.queries)
-    read = golden.GoldenSet.read(lines)
+    read = await asyncio.to_thread(_read, request)
     async with state.database.write() as session:
         await stores.get(session, caller.project, vector_store_id)
         known = await idempotency.earlier(session, caller.project, again)
@@ -67,3 +67,9 @@ async def get_golden_set(
     async with state.database.read() as session:
         await stores.get(session, caller.project, vector_store_id)
         return presenting.golden_set(await comparisons.golden(session, vector_store_id, golden_set))
+
+
+def _read(request: GoldenSetCreate) -> golden.GoldenSet:
+    """Thousands of queries take a while, beside the event loop."""
+    lines = (orjson.dumps(query.model_dump(exclude_none=True)) for query in request.queries)
+    return golden.GoldenSet.read(b"\n".join(lines))

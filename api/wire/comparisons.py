@@ -10,6 +10,7 @@ from api.wire.search import Query
 from evaluation.thresholds import Thresholds
 
 Verdict = Literal["passed", "insufficient", "failed"]
+_VERDICT = "`insufficient`: nothing speaks against the candidate, and too little for it. It does not pass."
 
 
 class CompareRequest(RequestModel):
@@ -72,49 +73,41 @@ class Trials(ReplyModel):
     candidate_ms: float | None = Field(None, description="The same of the candidate.")
 
 
-class ReportSummary(ReplyModel):
-    """What the gate says of the candidate."""
+class Report(ReplyModel):
+    """What the gate says of the candidate, in all and query by query."""
 
-    verdict: Verdict = Field(
-        description="`insufficient`: nothing speaks against the candidate, and too little for it. It does not pass."
-    )
+    verdict: Verdict = Field(description=_VERDICT)
     reasons: list[str] = Field(description="Why it did not pass, what failed first.")
     remarks: list[str] = Field(description="What a reader of the verdict should know.")
     lines: list[ReportLine] = Field(description="The measures.")
+    worse: list[QueryChange] = Field(description="Judged queries that lost, the greatest loss first.")
+    better: list[QueryChange] = Field(description="Judged queries that won, the greatest gain first.")
+    unjudged: list[QueryChange] = Field(description="Queries of which nothing is known, the most changed first.")
     trials: Trials
     thresholds: Thresholds = Field(description="What the store asked for at the time.")
 
 
-class Report(ReportSummary):
-    """What the gate says of the candidate, query by query."""
+class ComparisonSummary(Listed):
+    """A comparison of two versions, without its report."""
 
-    worse: list[QueryChange] = Field(description="Judged queries that lost, the greatest loss first.")
-    better: list[QueryChange] = Field(description="Judged queries that won, the greatest gain first.")
-    unjudged: list[QueryChange] = Field(description="Queries of which nothing is known, the most changed first.")
-
-
-class _Kept(Listed):
     id: str = Field(description="Identifier, `cmp_…`.")
     object: Literal["vector_store.comparison"] = "vector_store.comparison"
     vector_store_id: str = Field(description="The store.")
     baseline: str = Field(description="The version it was judged by.")
     candidate: str = Field(description="The version that was judged.")
     golden_set_id: str | None = Field(description="The golden set, `gold_…`; null where there was none.")
+    verdict: Verdict = Field(description=_VERDICT)
     created_at: int = Field(description="When, Unix seconds.")
 
 
-class ComparisonSummary(ReportSummary, _Kept):
-    """A report without its queries."""
-
-
-class VersionComparison(Report, _Kept):
-    """A report; it never changes."""
+class VersionComparison(Report, ComparisonSummary):
+    """A comparison of two versions with its report; it never changes."""
 
 
 class GateReport(Report):
     """The report that a refusal is based on."""
 
-    id: str = Field(description="Identifier, `cmp_…`.")
+    id: str = Field(description="Identifier of the comparison, `cmp_…`.")
 
 
 class GateRefusal(ErrorReply):
