@@ -137,12 +137,11 @@ class Intake:
     async def attach(self, project: str, store_id: str, wanted: Wanted, request: Idempotency | None) -> Revision:
         """Put one file on its way into a store."""
         async with self._database.write() as session:
-            await stores.get(session, project, store_id, locked=True)
+            await stores.use(session, project, store_id)
             found = await files.get_many(session, project, [wanted.file_id])
             if await idempotency.earlier(session, project, request):
                 return await revisions.get(session, store_id, wanted.file_id)
             revision = await revisions.attach(session, store_id, _attachment(wanted, found))
-            await stores.touch(session, [store_id])
             idempotency.remember(session, project, request, revision.id)
         await self._follow_up([revision])
         return revision
@@ -152,7 +151,7 @@ class Intake:
     ) -> Batch:
         """Put many files on their way, all or none."""
         async with self._database.write() as session:
-            await stores.get(session, project, store_id, locked=True)
+            await stores.use(session, project, store_id)
             known = await idempotency.earlier(session, project, request)
             if known is not None:
                 return await stores.batch(session, store_id, known)
@@ -161,7 +160,6 @@ class Intake:
             session.add(batch)
             await session.flush()
             attached = await attach_all(session, store_id, [_attachment(one, found) for one in wanted], batch.id)
-            await stores.touch(session, [store_id])
             idempotency.remember(session, project, request, batch.id)
         await self._follow_up(attached)
         return batch
