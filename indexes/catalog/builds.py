@@ -127,6 +127,7 @@ async def resume(session: AsyncSession, version: IndexVersion, because: Because)
     """Go on with a build that was paused, or try a failed one again. Raises Conflict where it is neither."""
     values = {"paused": False, "state": VersionState.BUILDING, "attempts": 0, "next_attempt_at": 0.0, "error": None}
     await alone(session, version.store_id)
+    await holdings.doubt_failed(session, version.id)
     await _switch(session, version, values, (VersionState.BUILDING, VersionState.FAILED), "resumed")
     await history.note(session, version.store_id, version.id, EventKind.RESUMED, because)
 

@@ -1,13 +1,13 @@
 """Index versions are built beside the live one, whatever happens meanwhile."""
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from indexes.catalog import builds
+from indexes.catalog import builds, versions
 from indexes.catalog.database import Database
 from indexes.catalog.tables import IndexVersion, Store, VersionState
 from indexes.errors import Conflict, NotFound
@@ -224,3 +224,35 @@ async def test_a_version_is_erased_once_nobody_writes_to_it(workshop: Workshop, 
     await workshop.reconciler.once()
     await worker.finish()
     await settled(workshop, store)
+
+
+async def test_a_failed_build_is_tried_again_with_what_was_written_meanwhile(
+    workshop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(texts: Sequence[str]) -> None:
+        raise RuntimeError("out of order")
+
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    actor = await builder(workshop)
+    while not workshop.models.embedded["hashing-32"]:
+        await actor.step_over_change()
+    embedder = await workshop.models.embedder(versions.opened_as(version).manifest.embedding)
+    with monkeypatch.context() as patch:
+        patch.setattr(embedder, "documents", broken)
+        await actor.finish()
+        assert (await workshop.version(version.id)).attempts == 1
+        await workshop.build()
+    failed = await workshop.version(version.id)
+    assert (failed.state, failed.error) == (
+        VersionState.FAILED,
+        "Something went wrong on the server; its log says more.",
+    )
+
+    (file_id,) = {row.file_id for row in (await workshop.revisions(store)).values() if row.key == "a"}
+    await workshop.intake.set_attributes(PROJECT, store.id, file_id, {"team": "new"})
+    await workshop.upload(store, "b", "Rule 1 of b is another.")
+    await workshop.work()
+    async with workshop.database.write() as session:
+        await builds.resume(session, failed, ENGINEER)
+    await settled(workshop, store)
+    assert (await workshop.version(version.id)).state == VersionState.READY
