@@ -199,15 +199,15 @@ class Builder:
 
     async def _give_up(self, build: _Build, error: CitewellError) -> None:
         """An outage is waited for with growing delays; what fails again and again for no known reason is given up."""
-        attempts = build.row.attempts + 1
         most = self.settings.outage_attempts if isinstance(error, Unavailable) else self.settings.max_attempts
         try:
             async with self.database.write() as session:
+                attempts = await builds.count_attempt(session, build.lease, error.message)
                 if attempts >= most:
                     await builds.fail(session, build.lease, error.message)
                 else:
                     delay_s = self.settings.retry_delay_s * 2 ** min(attempts - 1, _MOST_DOUBLINGS)
-                    await builds.postpone(session, build.lease, error.message, delay_s)
+                    await builds.postpone(session, build.lease, delay_s)
         except LeaseLost:
             log.info("the build of %s was taken over, paused or cancelled", build.version.id)
 

@@ -256,3 +256,22 @@ async def test_a_failed_build_is_tried_again_with_what_was_written_meanwhile(
         await builds.resume(session, failed, ENGINEER)
     await settled(workshop, store)
     assert (await workshop.version(version.id)).state == VersionState.READY
+
+
+@on_sqlite
+async def test_a_build_that_gets_on_is_not_given_up(
+    workshop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    embedder = await workshop.models.embedder(versions.opened_as(version).manifest.embedding)
+    whole, calls = embedder.documents, itertools.count(1)
+    most = workshop.settings.max_attempts
+
+    async def failing(texts: Sequence[str]) -> object:
+        if next(calls) % most:
+            raise RuntimeError("out of order")
+        return await whole(texts)
+
+    monkeypatch.setattr(embedder, "documents", failing)
+    await workshop.build()
+    assert (await workshop.version(version.id)).state == VersionState.READY
