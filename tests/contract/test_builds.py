@@ -1,5 +1,6 @@
 """Index versions are built beside the live one, whatever happens meanwhile."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -275,3 +276,32 @@ async def test_a_build_that_gets_on_is_not_given_up(
     monkeypatch.setattr(embedder, "documents", failing)
     await workshop.build()
     assert (await workshop.version(version.id)).state == VersionState.READY
+
+
+@on_sqlite
+async def test_a_builder_gives_its_lease_back_after_the_last_of_its_writes(
+    workshop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "_REVISIONS_AT_ONCE", 8)
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    embedder = await workshop.models.embedder(versions.opened_as(version).manifest.embedding)
+    whole, failed, owners = embedder.documents, asyncio.Event(), []
+
+    async def failing(texts: Sequence[str]) -> object:
+        if " a " in texts[0]:
+            failed.set()
+            raise RuntimeError("out of order")
+        await failed.wait()
+        for _ in range(20):  # time for the other's error to be seen
+            await asyncio.sleep(0.01)
+        owners.append((await workshop.version(version.id)).lease_owner)
+        return await whole(texts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedder, "documents", failing)
+        row = await workshop.claim_build()
+        assert row is not None
+        await workshop.builder.build(row)
+    assert owners
+    assert None not in owners
+    await settled(workshop, store)
