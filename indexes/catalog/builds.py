@@ -85,10 +85,15 @@ async def release(session: AsyncSession, lease: BuildLease) -> None:
     )
 
 
-async def postpone(session: AsyncSession, lease: BuildLease, message: str, delay_s: float) -> None:
-    """Give the lease back and try again later; the reason is shown meanwhile. Raises LeaseLost."""
-    values = {"error": message, "next_attempt_at": time.time() + delay_s, "attempts": IndexVersion.attempts + 1}
-    await _change(session, lease, {**values, "lease_until": 0.0, "lease_owner": None})
+async def count_attempt(session: AsyncSession, lease: BuildLease, message: str) -> int:
+    """Note an attempt that failed, and why; how many did since the build last got on. Raises LeaseLost."""
+    await _change(session, lease, {"error": message, "attempts": IndexVersion.attempts + 1})
+    return await session.scalar(select(IndexVersion.attempts).where(IndexVersion.id == lease.version_id)) or 0
+
+
+async def postpone(session: AsyncSession, lease: BuildLease, delay_s: float) -> None:
+    """Give the lease back and try again later. Raises LeaseLost."""
+    await _change(session, lease, {"next_attempt_at": time.time() + delay_s, **_NOBODYS})
 
 
 async def fail(session: AsyncSession, lease: BuildLease, message: str) -> None:
@@ -127,6 +132,7 @@ async def resume(session: AsyncSession, version: IndexVersion, because: Because)
     """Go on with a build that was paused, or try a failed one again. Raises Conflict where it is neither."""
     values = {"paused": False, "state": VersionState.BUILDING, "attempts": 0, "next_attempt_at": 0.0, "error": None}
     await alone(session, version.store_id)
+    await holdings.doubt_failed(session, version.id)
     await _switch(session, version, values, (VersionState.BUILDING, VersionState.FAILED), "resumed")
     await history.note(session, version.store_id, version.id, EventKind.RESUMED, because)
 

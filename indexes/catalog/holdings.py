@@ -103,6 +103,15 @@ async def note_verified(
     return [ident for ident in read_back if ident not in rows]
 
 
+async def doubt_failed(session: AsyncSession, version_id: str) -> None:
+    """Note that what a failed version was seen to hold must be seen again: writes went past it since it failed."""
+    failed = exists().where(IndexVersion.id == version_id, IndexVersion.state == VersionState.FAILED)
+    await session.execute(
+        update(Holding).where(Holding.version_id == version_id, failed).values(verified_at=None),
+        execution_options={"synchronize_session": False},
+    )
+
+
 async def still_wanted(session: AsyncSession, version: IndexVersion, revision_id: str) -> bool:
     """Whether the version must hold a revision. Where it must, that stays so until the transaction ends."""
     query = select(Revision.seq).where(wanted(version.store_id), Revision.id == revision_id)

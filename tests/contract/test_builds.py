@@ -1,13 +1,14 @@
 """Index versions are built beside the live one, whatever happens meanwhile."""
 
+import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from indexes.catalog import builds
+from indexes.catalog import builds, versions
 from indexes.catalog.database import Database
 from indexes.catalog.tables import IndexVersion, Store, VersionState
 from indexes.errors import Conflict, NotFound
@@ -223,4 +224,84 @@ async def test_a_version_is_erased_once_nobody_writes_to_it(workshop: Workshop, 
     await workshop.delete_version(store, version.id)
     await workshop.reconciler.once()
     await worker.finish()
+    await settled(workshop, store)
+
+
+async def test_a_failed_build_is_tried_again_with_what_was_written_meanwhile(
+    workshop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(texts: Sequence[str]) -> None:
+        raise RuntimeError("out of order")
+
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    actor = await builder(workshop)
+    while not workshop.models.embedded["hashing-32"]:
+        await actor.step_over_change()
+    embedder = await workshop.models.embedder(versions.opened_as(version).manifest.embedding)
+    with monkeypatch.context() as patch:
+        patch.setattr(embedder, "documents", broken)
+        await actor.finish()
+        assert (await workshop.version(version.id)).attempts == 1
+        await workshop.build()
+    failed = await workshop.version(version.id)
+    assert (failed.state, failed.error) == (
+        VersionState.FAILED,
+        "Something went wrong on the server; its log says more.",
+    )
+
+    (file_id,) = {row.file_id for row in (await workshop.revisions(store)).values() if row.key == "a"}
+    await workshop.intake.set_attributes(PROJECT, store.id, file_id, {"team": "new"})
+    await workshop.upload(store, "b", "Rule 1 of b is another.")
+    await workshop.work()
+    async with workshop.database.write() as session:
+        await builds.resume(session, failed, ENGINEER)
+    await settled(workshop, store)
+    assert (await workshop.version(version.id)).state == VersionState.READY
+
+
+@on_sqlite
+async def test_a_build_that_gets_on_is_not_given_up(
+    workshop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    embedder = await workshop.models.embedder(versions.opened_as(version).manifest.embedding)
+    whole, calls = embedder.documents, itertools.count(1)
+    most = workshop.settings.max_attempts
+
+    async def failing(texts: Sequence[str]) -> object:
+        if next(calls) % most:
+            raise RuntimeError("out of order")
+        return await whole(texts)
+
+    monkeypatch.setattr(embedder, "documents", failing)
+    await workshop.build()
+    assert (await workshop.version(version.id)).state == VersionState.READY
+
+
+@on_sqlite
+async def test_a_builder_gives_its_lease_back_after_the_last_of_its_writes(
+    workshop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "_REVISIONS_AT_ONCE", 8)
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    embedder = await workshop.models.embedder(versions.opened_as(version).manifest.embedding)
+    whole, failed, owners = embedder.documents, asyncio.Event(), []
+
+    async def failing(texts: Sequence[str]) -> object:
+        if " a " in texts[0]:
+            failed.set()
+            raise RuntimeError("out of order")
+        await failed.wait()
+        for _ in range(20):  # time for the other's error to be seen
+            await asyncio.sleep(0.01)
+        owners.append((await workshop.version(version.id)).lease_owner)
+        return await whole(texts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedder, "documents", failing)
+        row = await workshop.claim_build()
+        assert row is not None
+        await workshop.builder.build(row)
+    assert owners
+    assert None not in owners
     await settled(workshop, store)
