@@ -23,7 +23,7 @@ from ingestion.recognition import Tesseract
 
 # Native libraries never give back all they took: a fresh process does.
 JOBS_PER_CHILD = 200
-_PATIENCE_S = 5.0
+_PATIENCE_S = 3.0
 """How long a document may keep a place that others wait for; most take well under a second."""
 _ASIDE = 2
 """Slow documents that go on beside the places, each in a child more."""
