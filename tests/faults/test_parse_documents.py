@@ -132,7 +132,7 @@ async def test_all_documents_end_as_their_manifest_expects(
         assert needed in canonical.text, name
         assert not banned or banned not in canonical.text, name
         assert WARNS.get(name, "") in " ".join(canonical.warnings), name
-    assert len(used) == WORKERS
+    assert WORKERS <= len(used) <= WORKERS + ASIDE
     assert all(resident < mapped < Limits().max_memory_bytes for resident, mapped in used)
     print(f"\n{len(ends)} documents, {len(texts)} with text; peaks of children, resident and mapped, in MiB:")
     print(*(f"{resident >> 20} and {mapped >> 20}" for resident, mapped in used), sep="; ")
