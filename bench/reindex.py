@@ -4,8 +4,8 @@
 
 A service gets Markdown documents, then builds versions beside the live one with `worker.build_share` at 1: with another
 graph and with another BM25 (nothing may be embedded), and with another model and the same chunks, beside the bare
-embedders on the same texts in turn. The other model is the default one with another document prefix: as fast, and with
-other vectors. Then the same for 1x, 2x, 4x and 8x the documents with another graph, and the exponent of the cost.
+embedders on the same texts in turn. The other model is the default one with a query prefix: as fast, and it
+takes the same chunks. Then the same for 1x, 2x, 4x and 8x the documents with another graph, and the exponent of the cost.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from api.wire.vector_stores import VectorStore
 from bench.report import print_heading, print_table
 from bench.service import Service, serving
 
-_OTHER_MODEL = "minilm-with-prefix"
+_OTHER_MODEL = "minilm-with-query-prefix"
 _POLL_S = 0.1
 _GROWTH = (1, 2, 4, 8)
 
@@ -143,12 +143,12 @@ def _slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def _with_prefix(folder: Path) -> Path:
-    """The default model with a document prefix in its configuration."""
+    """The default model with a query prefix in its configuration."""
     shutil.copytree(get_model_path(), folder)
     path = folder / "config_sentence_transformers.json"
     config = json.loads(path.read_text("utf-8"))
     path.chmod(0o644)
-    path.write_text(json.dumps({**config, "prompts": {"document": "passage: "}}), "utf-8")
+    path.write_text(json.dumps({**config, "prompts": {"query": "query: "}}), "utf-8")
     return folder
 
 

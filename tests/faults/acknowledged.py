@@ -89,7 +89,7 @@ class Client:
 
 
 def document(key: str, version: int) -> bytes:
-    filler = " ".join(f"word{number}" for number in range(120))
+    filler = " ".join(f"word{number}" for number in range(40))
     sections = (f"# {key} part {part}\n\n{key} says {version}. {filler}" for part in range(SECTIONS))
     return "\n\n".join(sections).encode()
 

@@ -60,7 +60,11 @@ def test_changing_the_model_of_a_store_in_use(
         _fill(client, documents)
         writer = Writer(installation, store, ledger, random.Random(seed + 1))
         asker = Asker(installation.doors[1], store)
-        with contextlib.closing(writer), reading(installation, store, ledger, seed) as readers:
+        with (
+            contextlib.closing(writer),
+            contextlib.closing(asker),
+            reading(installation, store, ledger, seed) as readers,
+        ):
             with _repeatedly(writer.work), _repeatedly(asker.ask):
                 moments = _change_and_go_back(installation, client, ledger, random.Random(seed + 2))
             stuck = unfinished(client)
@@ -113,6 +117,9 @@ class Asker:
         self.answers = 0
         self.wrong: list[str] = []
         self._client, self._store = Client(door), store
+
+    def close(self) -> None:
+        self._client.close()
 
     def ask(self) -> None:
         tool = {"type": "file_search", "vector_store_ids": [self._store]}
