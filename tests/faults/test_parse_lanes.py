@@ -33,7 +33,7 @@ async def outcome(pool: Children, path: Path) -> str:
 
 
 async def test_the_healthy_pass_those_that_never_end(tmp_path: Path, offspring: Callable[[], list[int]]) -> None:
-    pool = Children(workers=1, limits=Limits(max_seconds=6.0))
+    pool = Children(workers=1, limits=Limits(max_seconds=4.0))
     healthy = tmp_path / "healthy"
     healthy.write_text("# Title\n\nSome text.")
     paths = endless(tmp_path, 3)
