@@ -96,7 +96,7 @@ class Gatekeeper:
             return version
         report = await self._newest_report(project, store_id, live, version_id, measure=not force)
         if not force and report is not None and report.verdict != Verdict.PASSED:
-            raise GateFailed(_refusal(report), {"id": report.id, **report.report})
+            raise GateFailed(_refusal(report), report={"id": report.id, **report.report})
         await self.comparer.ranker.warm(versions.opened_as(version))
         async with self.database.write() as session:
             return await promotion.promote(

@@ -18,7 +18,6 @@ CitewellError
 └── SettingsError         a wrong setting, named
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 
@@ -73,9 +72,16 @@ class GateFailed(Conflict):
 
     code = "gate_failed"
 
-    def __init__(self, message: str, report: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message, param="index_version")
-        self.report = dict(report or {})
+    def __init__(
+        self,
+        message: str,
+        *,
+        report: dict[str, Any] | None = None,
+        code: str | None = None,
+        param: str | None = "index_version",
+    ) -> None:
+        super().__init__(message, code=code, param=param)
+        self.report = report or {}
 
 
 class TooLarge(CitewellError):

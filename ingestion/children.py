@@ -23,7 +23,7 @@ from ingestion.recognition import Tesseract
 
 # Native libraries never give back all they took: a fresh process does.
 JOBS_PER_CHILD = 200
-_PATIENCE_S = 5.0
+_PATIENCE_S = 3.0
 """How long a document may keep a place that others wait for; most take well under a second."""
 _ASIDE = 2
 """Slow documents that go on beside the places, each in a child more."""
@@ -154,15 +154,12 @@ class Children:
         back: Child | None = None
         aside = False
         try:
-            if child is not None and (fresh or child.process.returncode is not None):
-                await self._end(child)
-                child = None
-            child = child or (None if fresh else self._warm()) or await self._spawn()
+            child = await self._usable(child, fresh=fresh)
             await child.ready()
             async with asyncio.timeout(self._limits.max_seconds):
                 asking = asyncio.create_task(child.ask(request))
                 try:
-                    aside = await self._steps_aside(asking, request)
+                    aside = await self._steps_aside(asking, _name(request), cold=child.jobs == 0)
                     reply = await asking
                 finally:
                     asking.cancel()
@@ -188,7 +185,7 @@ class Children:
 
     async def _place(self, request: dict[str, object]) -> Child | None:
         """Wait for a place. Raises Unavailable for what was slow before, while others are."""
-        if _name(request) in self._slow and self._aside >= _ASIDE and self._places.empty():
+        if _name(request) in self._slow and self._aside >= _ASIDE:
             raise _put_off()
         self._waiting += 1
         try:
@@ -196,16 +193,26 @@ class Children:
         finally:
             self._waiting -= 1
 
-    async def _steps_aside(self, asking: asyncio.Task[dict[str, Any]], request: dict[str, object]) -> bool:
+    async def _usable(self, child: Child | None, *, fresh: bool) -> Child:
+        """The child of a place if it can be used, or another."""
+        if child is not None and (fresh or child.process.returncode is not None):
+            await self._end(child)
+            child = None
+        return child or (None if fresh else self._warm()) or await self._spawn()
+
+    async def _steps_aside(self, asking: asyncio.Task[dict[str, Any]], name: str, *, cold: bool) -> bool:
         """Wait for the end of a job as long as nobody waits for its place: whether the place was given to the next."""
-        while not (await asyncio.wait([asking], timeout=self._patience_s))[0]:
+        # What was slow before goes at once; the first job of a child pays for the libraries that it imports.
+        patience_s = 0.0 if name in self._slow else self._patience_s * (2 if cold else 1)
+        while not (await asyncio.wait([asking], timeout=patience_s))[0]:
             if self._aside < _ASIDE:
                 self._aside += 1
                 self._places.put_nowait(None)
                 return True
             if self._waiting:
-                self._remember(_name(request))
+                self._remember(name)
                 raise _put_off()
+            patience_s = self._patience_s
         return False
 
     def _remember(self, name: str) -> None:

@@ -63,7 +63,7 @@ class Eraser:
         before = await look()
         async with self._database.read() as session:
             held_in = await versions.undeleted(session, revision.store_id)
-        await self._let_go(partial(erasing.is_held, revision_id=revision.id))
+        await self._let_go(partial(erasing.is_revision_held, revision_id=revision.id))
         async with self._database.write() as session:
             lease = await erasing.begin(session, revision)
         if lease is not None:
@@ -114,7 +114,7 @@ class Eraser:
         return Gone(len(hidden), sum(await asyncio.to_thread(_each, self._is_there, keys)))
 
     async def store(self, store: Store, doomed: DoomedStore) -> Receipt:
-        """Erase a store with its index versions and the texts of its revisions, unless a worker still holds one.
+        """Erase a store with its index versions and the texts of its revisions, unless a worker is still at one.
 
         Files of parts are erased in any case.
         """
@@ -124,7 +124,7 @@ class Eraser:
         before = await look()
         async with self._database.read() as session:
             held_in = await versions.unerased(session, store.id)
-        if await self._let_go(partial(erasing.is_held, store_id=store.id)):
+        if await self._let_go(partial(erasing.is_store_held, store_id=store.id)):
             for version in held_in:
                 await asyncio.to_thread(self._engine.drop, version.id)
             await asyncio.to_thread(_each, self._blobs.delete, map(text_key, doomed_ids))

@@ -10,6 +10,7 @@ from typing import Any
 
 from indexes.blobs import Blobs
 from indexes.catalog import deleting, files, idempotency, revisions, stores, versions, work
+from indexes.catalog.attaching import attach_all
 from indexes.catalog.database import Database
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.revisions import Attachment
@@ -129,19 +130,18 @@ class Intake:
             session.add(version)
             idempotency.remember(session, project, request, store_id)
             found = await files.get_many(session, project, [one.file_id for one in wanted])
-            attached = [await revisions.attach(session, store_id, _attachment(one, found)) for one in wanted]
+            attached = await attach_all(session, store_id, [_attachment(one, found) for one in wanted])
         self._queue.wake(attached)
         return store
 
     async def attach(self, project: str, store_id: str, wanted: Wanted, request: Idempotency | None) -> Revision:
         """Put one file on its way into a store."""
         async with self._database.write() as session:
-            await stores.get(session, project, store_id, locked=True)
+            await stores.use(session, project, store_id)
             found = await files.get_many(session, project, [wanted.file_id])
             if await idempotency.earlier(session, project, request):
                 return await revisions.get(session, store_id, wanted.file_id)
             revision = await revisions.attach(session, store_id, _attachment(wanted, found))
-            await stores.touch(session, [store_id])
             idempotency.remember(session, project, request, revision.id)
         await self._follow_up([revision])
         return revision
@@ -151,15 +151,15 @@ class Intake:
     ) -> Batch:
         """Put many files on their way, all or none."""
         async with self._database.write() as session:
-            await stores.get(session, project, store_id, locked=True)
+            await stores.use(session, project, store_id)
             known = await idempotency.earlier(session, project, request)
             if known is not None:
                 return await stores.batch(session, store_id, known)
             found = await files.get_many(session, project, [one.file_id for one in wanted])
             batch = Batch(id=new_id(Kind.BATCH), store_id=store_id)
             session.add(batch)
-            attached = [await revisions.attach(session, store_id, _attachment(one, found), batch.id) for one in wanted]
-            await stores.touch(session, [store_id])
+            await session.flush()
+            attached = await attach_all(session, store_id, [_attachment(one, found) for one in wanted], batch.id)
             idempotency.remember(session, project, request, batch.id)
         await self._follow_up(attached)
         return batch

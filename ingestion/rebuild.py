@@ -129,8 +129,7 @@ class Builder:
         async with self.database.write() as session:
             await builds.renew(session, build.lease, self.settings.lease_s)
             await holdings.announce(session, build.version.id, [row.id for row in rows])
-        # Together, so that the batches of the model fill.
-        added = [one for one in await asyncio.gather(*(self._added(build, row) for row in rows)) if one is not None]
+        added = await self._all_added(build, rows)
         attributes = {one.revision.id: one.revision.attributes for one in added}
         read_back = {one.revision.id: one.chunks for one in added}
         reused = sum(one.reused for one in added)
@@ -139,6 +138,14 @@ class Builder:
             unwanted = await holdings.note_verified(session, build.row, read_back, attributes)
             await builds.progress(session, build.lease, embedded, reused, time.monotonic() - began)
         await self._take_out(build.version, unwanted)
+
+    async def _all_added(self, build: _Build, rows: Sequence[Revision]) -> list[_Added]:
+        """Store revisions together, so that the batches of the model fill."""
+        ended = await asyncio.gather(*(self._added(build, row) for row in rows), return_exceptions=True)
+        for one in ended:  # only now, when no other of them writes any more
+            if isinstance(one, BaseException):
+                raise one
+        return [one for one in ended if isinstance(one, _Added)]
 
     async def _added(self, build: _Build, revision: Revision) -> _Added | None:
         """Store one revision and read it back; None for one that is being erased at this moment."""
@@ -162,7 +169,7 @@ class Builder:
             return None
         cut = await self.cutter.cut(revision, manifest, text)
         async with self.database.write() as session:
-            if not await revisions.exists(session, revision.id):
+            if not await holdings.still_wanted(session, build.row, revision.id):
                 return None
             await chunks.put(session, revision.id, manifest.cut, cut)
         return cut
@@ -199,15 +206,15 @@ class Builder:
 
     async def _give_up(self, build: _Build, error: CitewellError) -> None:
         """An outage is waited for with growing delays; what fails again and again for no known reason is given up."""
-        attempts = build.row.attempts + 1
         most = self.settings.outage_attempts if isinstance(error, Unavailable) else self.settings.max_attempts
         try:
             async with self.database.write() as session:
+                attempts = await builds.count_attempt(session, build.lease, error.message)
                 if attempts >= most:
                     await builds.fail(session, build.lease, error.message)
                 else:
                     delay_s = self.settings.retry_delay_s * 2 ** min(attempts - 1, _MOST_DOUBLINGS)
-                    await builds.postpone(session, build.lease, error.message, delay_s)
+                    await builds.postpone(session, build.lease, delay_s)
         except LeaseLost:
             log.info("the build of %s was taken over, paused or cancelled", build.version.id)
 

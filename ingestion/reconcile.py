@@ -13,7 +13,7 @@ from ingestion.intake import Intake
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 100
-_GRACE_S = 60.0  # by then whoever began to write to a version before it was given up is done
+_GRACE_S = 60.0  # by then searches that began in a version before it was given up are over
 
 
 class Reconciler:

@@ -23,7 +23,7 @@ class Actor:
 
     def __init__(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         self.name = name
-        self.changed = 0
+        self.steps = self.changed = 0
         self._stands = asyncio.Event()
         self._go = asyncio.Event()
         self._killed = False
@@ -40,6 +40,7 @@ class Actor:
             await self._stand()
             if self.ended:
                 return
+            self.steps += 1
             self._stands.clear()
             self._go.set()
         await self._stand()

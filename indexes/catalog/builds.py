@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog import history, holdings
 from indexes.catalog.history import Because
-from indexes.catalog.tables import IndexVersion, Revision, VersionState
+from indexes.catalog.tables import IndexVersion, Revision, Store, VersionState
 from indexes.catalog.version_tables import EventKind
 from indexes.catalog.versions import alone
 from indexes.errors import Conflict, LeaseLost
@@ -85,10 +85,15 @@ async def release(session: AsyncSession, lease: BuildLease) -> None:
     )
 
 
-async def postpone(session: AsyncSession, lease: BuildLease, message: str, delay_s: float) -> None:
-    """Give the lease back and try again later; the reason is shown meanwhile. Raises LeaseLost."""
-    values = {"error": message, "next_attempt_at": time.time() + delay_s, "attempts": IndexVersion.attempts + 1}
-    await _change(session, lease, {**values, "lease_until": 0.0, "lease_owner": None})
+async def count_attempt(session: AsyncSession, lease: BuildLease, message: str) -> int:
+    """Note an attempt that failed, and why; how many did since the build last got on. Raises LeaseLost."""
+    await _change(session, lease, {"error": message, "attempts": IndexVersion.attempts + 1})
+    return await session.scalar(select(IndexVersion.attempts).where(IndexVersion.id == lease.version_id)) or 0
+
+
+async def postpone(session: AsyncSession, lease: BuildLease, delay_s: float) -> None:
+    """Give the lease back and try again later. Raises LeaseLost."""
+    await _change(session, lease, {"next_attempt_at": time.time() + delay_s, **_NOBODYS})
 
 
 async def fail(session: AsyncSession, lease: BuildLease, message: str) -> None:
@@ -127,6 +132,7 @@ async def resume(session: AsyncSession, version: IndexVersion, because: Because)
     """Go on with a build that was paused, or try a failed one again. Raises Conflict where it is neither."""
     values = {"paused": False, "state": VersionState.BUILDING, "attempts": 0, "next_attempt_at": 0.0, "error": None}
     await alone(session, version.store_id)
+    await holdings.doubt_failed(session, version.id)
     await _switch(session, version, values, (VersionState.BUILDING, VersionState.FAILED), "resumed")
     await history.note(session, version.store_id, version.id, EventKind.RESUMED, because)
 
@@ -153,12 +159,16 @@ async def _switch(
 
 
 _NOBODYS: dict[str, object] = {"lease_until": 0.0, "lease_owner": None}
+_UNDER_WAY = (
+    IndexVersion.state == VersionState.BUILDING,
+    ~IndexVersion.paused,
+    IndexVersion.store_id.in_(select(Store.id).where(~Store.deleting)),
+)
 
 
 def _due(now: float) -> tuple[ColumnElement[bool], ...]:
     return (
-        IndexVersion.state == VersionState.BUILDING,
-        ~IndexVersion.paused,
+        *_UNDER_WAY,
         IndexVersion.lease_until < now,
         IndexVersion.next_attempt_at <= now,
     )
@@ -170,11 +180,10 @@ async def _change(session: AsyncSession, lease: BuildLease, values: dict[str, ob
         IndexVersion.id == lease.version_id,
         IndexVersion.fence == lease.fence,
         IndexVersion.lease_owner == lease.owner,
-        IndexVersion.state == VersionState.BUILDING,
-        ~IndexVersion.paused,
+        *_UNDER_WAY,
     )
     statement = update(IndexVersion).where(*mine).values(**values).returning(IndexVersion.store_id)
     store_id = await session.scalar(statement, execution_options={"synchronize_session": False})
     if store_id is None:
-        raise LeaseLost(f"The build of {lease.version_id} was taken over, paused or cancelled.")
+        raise LeaseLost(f"The build of {lease.version_id} was taken over, paused or cancelled, or its store deleted.")
     return store_id

@@ -51,7 +51,7 @@ async def complete(session: AsyncSession, lease: Lease) -> Completed | None:
 
     Raises LeaseLost.
     """
-    seqs = dict((await session.execute(_KEY, {"mine": lease.revision_id})).tuples().all())
+    seqs = {row.id: row.seq for row in await session.execute(_KEY, {"mine": lease.revision_id})}
     asked = {"mine": lease.revision_id, "my_seq": seqs.get(lease.revision_id, 0)}
     rows = list(await session.scalars(_AT_STAKE, asked, execution_options={"populate_existing": True}))
     mine = next((row for row in rows if row.id == lease.revision_id and lease.holds(row)), None)

@@ -8,12 +8,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog import holdings
 from indexes.catalog.database import batched
-from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Stage
+from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Stage
 from indexes.catalog.work import Lease, hold
 
 OWNER = "eraser"
@@ -62,11 +62,19 @@ async def finish(session: AsyncSession, lease: Lease, erased: RevisionState) -> 
         row.stage = Stage.CHUNKED
 
 
-async def is_held(session: AsyncSession, *, revision_id: str | None = None, store_id: str | None = None) -> bool:
-    """Whether anybody works on a revision, or on any of a store."""
-    which = Revision.id == revision_id if revision_id is not None else Revision.store_id == store_id
-    held = select(Revision.id).where(which, Revision.lease_until >= time.time())
-    return await session.scalar(held.limit(1)) is not None
+async def is_revision_held(session: AsyncSession, revision_id: str) -> bool:
+    """Whether anybody works on a revision."""
+    held = exists().where(Revision.id == revision_id, Revision.lease_until >= time.time())
+    return bool(await session.scalar(select(held)))
+
+
+async def is_store_held(session: AsyncSession, store_id: str) -> bool:
+    """Whether anybody works on a revision of a store, or builds a version of it."""
+    held = (
+        exists().where(table.store_id == store_id, table.lease_until >= time.time())
+        for table in (Revision, IndexVersion)
+    )
+    return bool(await session.scalar(select(or_(*held))))
 
 
 async def rows_of_revisions(session: AsyncSession, revision_ids: Sequence[str]) -> Rows:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -101,6 +101,21 @@ async def note_verified(
         if now == dict(attributes[ident]):
             await note_completed(session, {version.id: read_back[ident]}, ident)
     return [ident for ident in read_back if ident not in rows]
+
+
+async def doubt_failed(session: AsyncSession, version_id: str) -> None:
+    """Note that what a failed version was seen to hold must be seen again: writes went past it since it failed."""
+    failed = exists().where(IndexVersion.id == version_id, IndexVersion.state == VersionState.FAILED)
+    await session.execute(
+        update(Holding).where(Holding.version_id == version_id, failed).values(verified_at=None),
+        execution_options={"synchronize_session": False},
+    )
+
+
+async def still_wanted(session: AsyncSession, version: IndexVersion, revision_id: str) -> bool:
+    """Whether the version must hold a revision. Where it must, that stays so until the transaction ends."""
+    query = select(Revision.seq).where(wanted(version.store_id), Revision.id == revision_id)
+    return await session.scalar(query.with_for_update(read=True, of=Revision)) is not None
 
 
 async def forget(session: AsyncSession, version_id: str, revision_ids: Sequence[str]) -> None:

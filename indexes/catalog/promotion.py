@@ -4,12 +4,12 @@ import time
 from collections.abc import Sequence
 
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog import history, holdings, versions
 from indexes.catalog.history import Because
-from indexes.catalog.tables import IndexVersion, Store, VersionState
+from indexes.catalog.tables import IndexVersion, Revision, Store, VersionState
 from indexes.catalog.version_tables import EventKind, Holding
 from indexes.errors import Conflict
 
@@ -99,12 +99,23 @@ async def expired(session: AsyncSession, retention_s: float) -> list[IndexVersio
 
 
 async def unerased(session: AsyncSession, grace_s: float) -> list[IndexVersion]:
-    """Deleted versions of which something may be left, once nobody can be writing to them any more."""
+    """Deleted versions of which something may be left, once nobody can be reading or writing them any more.
+
+    Searches are over after `grace_s`. Whoever is at a revision since before the deletion may still write it there, and
+    would make the version in the engine again.
+    """
+    now = time.time()
+    still_writing = exists().where(
+        Revision.store_id == IndexVersion.store_id,
+        Revision.lease_until >= now,
+        Revision.started_at <= IndexVersion.deleted_at,
+    )
     query = select(IndexVersion).where(
         IndexVersion.state == VersionState.DELETED,
         ~IndexVersion.erased,
-        IndexVersion.deleted_at < time.time() - grace_s,
-        IndexVersion.lease_until < time.time(),
+        IndexVersion.deleted_at < now - grace_s,
+        IndexVersion.lease_until < now,
+        ~still_writing,
     )
     return list(await session.scalars(query.order_by(IndexVersion.seq).limit(100)))
 

@@ -112,8 +112,10 @@ async def restore(session: AsyncSession, snapshot: Snapshot, because: Because) -
     """Let readers see again what the snapshot names, and nothing else, in this transaction.
 
     What was deleted since stays deleted. Uploads in progress complete afterwards, and supersede what is restored.
+    Raises NotFound where the snapshot was removed meanwhile.
     """
     await versions.alone(session, snapshot.store_id)
+    await get(session, snapshot.store_id, snapshot.id)
     here = Revision.store_id == snapshot.store_id
     named = names(snapshot.id)
     await _become(session, RevisionState.SUPERSEDED, here, Revision.state == RevisionState.CURRENT, ~named)
@@ -125,6 +127,7 @@ async def restore(session: AsyncSession, snapshot: Snapshot, because: Because) -
 
 async def remove(session: AsyncSession, snapshot: Snapshot) -> None:
     """Forget a snapshot. What only it named is erased afterwards, as anything superseded is."""
+    await versions.alone(session, snapshot.store_id)  # or it could be gone in the middle of a `restore`
     await session.execute(delete(Snapshot).where(Snapshot.seq == snapshot.seq))
 
 

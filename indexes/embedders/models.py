@@ -122,7 +122,7 @@ class Models:
         settings = self._settings
         load = SentenceTransformerEmbedder.load
         loaded = await asyncio.to_thread(load, self._resolved[name], device=settings.device, threads=settings.threads)
-        return BatchingEmbedder(loaded)
+        return BatchingEmbedder(loaded, slices_at_once=loaded.passes, slice_tokens=loaded.batch_tokens)
 
     def _tokenizer(self, name: str) -> Tokenizer:
         return WordTokenizer() if name == HASHING else FolderTokenizer(self._resolved[name].folder)

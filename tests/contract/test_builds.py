@@ -1,15 +1,17 @@
 """Index versions are built beside the live one, whatever happens meanwhile."""
 
+import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
-from indexes.catalog import builds
+from indexes.catalog import builds, versions
 from indexes.catalog.database import Database
 from indexes.catalog.tables import IndexVersion, Store, VersionState
-from indexes.errors import Conflict
+from indexes.errors import Conflict, NotFound
 from indexes.manifest import AnnSpec, Chunking, LexicalSpec
 from ingestion import erase, rebuild, reconcile
 from ingestion.reindex import Wanted
@@ -17,7 +19,9 @@ from retrieval.query import Query
 from tests.actors import Actor, SteppedDatabase
 from tests.workshop import ENGINEER, PROJECT, Workshop
 
-RULES = {key: " ".join(f"Rule {number} of {key} is fixed." for number in range(12)) for key in "abc"}
+RULES = {key: " ".join(f"Rule {number} of {key} is fixed." for number in range(12)) for key in "ab"}
+
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # many stops, each of the same statements
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ async def workshop(database: Database, tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 async def store(workshop: Workshop) -> Store:
-    """Three documents, searchable."""
+    """Some documents, searchable."""
     store = await workshop.store()
     for key, text in RULES.items():
         await workshop.upload(store, key, text, {"team": key})
@@ -63,7 +67,7 @@ async def test_what_is_alike_is_not_embedded_again(workshop: Workshop, store: St
     chunks = sum(embedded.values())
     for wanted in ({"ann": AnnSpec(m=8)}, {"lexical": LexicalSpec(k=2.0)}):
         plan = await workshop.reindexer.plan(PROJECT, store.id, Wanted(**wanted))
-        assert (plan.files, plan.chunks, plan.embedded, plan.reused) == (3, chunks, 0, chunks)
+        assert (plan.files, plan.chunks, plan.embedded, plan.reused) == (2, chunks, 0, chunks)
         version = await workshop.built(store, **wanted)
         assert (version.state, version.embedded, version.reused) == (VersionState.READY, 0, chunks)
     assert workshop.models.embedded == embedded
@@ -163,10 +167,10 @@ async def test_what_is_written_during_a_build_is_in_it(workshop: Workshop, store
         assert found == {key: text.strip() for key, text in expected.items()}
 
 
-async def stopped_builders(workshop: Workshop, store: Store, **wanted: object) -> AsyncIterator[Actor]:
+async def stopped_builders(workshop: Workshop, store: Store) -> AsyncIterator[Actor]:
     """A build stopped after its first step, another after its second, and so on; each ends, and all is checked."""
-    for step in itertools.count(1):
-        version = await workshop.begin(store, ann=AnnSpec(m=64 + step), **wanted)
+    for step in itertools.count(1, 2):  # a document takes an odd number, so two take all
+        version = await workshop.begin(store, chunking=Chunking(32 + step, 0))
         actor = await builder(workshop)
         await actor.step(step)
         if actor.ended:
@@ -177,7 +181,127 @@ async def stopped_builders(workshop: Workshop, store: Store, **wanted: object) -
         await workshop.delete_version(store, version.id)
 
 
+@on_sqlite
 async def test_attributes_that_change_while_a_document_is_added(workshop: Workshop, store: Store) -> None:
     async for actor in stopped_builders(workshop, store):
         for row in (await workshop.revisions(store)).values():
-            await workshop.intake.set_attributes(PROJECT, store.id, row.file_id, {"team": f"{actor.changed}"})
+            await workshop.intake.set_attributes(PROJECT, store.id, row.file_id, {"team": f"{actor.steps}"})
+
+
+@on_sqlite
+async def test_documents_that_are_superseded_or_deleted_while_they_are_added(workshop: Workshop, store: Store) -> None:
+    async for actor in stopped_builders(workshop, store):
+        await workshop.upload(store, "a", f"Another rule {actor.steps} for a. " * 3)
+        await workshop.intake.delete_document(PROJECT, store.id, "b")
+        await workshop.work()
+        await workshop.upload(store, "b", f"Rule {actor.steps} for b is back. " * 3)
+        await workshop.work()
+
+
+async def test_a_store_is_deleted_once_its_builder_has_let_go(workshop: Workshop, store: Store) -> None:
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    actor = await builder(workshop)
+    await actor.step(7)
+    await workshop.intake.delete_store(store)
+    assert await workshop.version(version.id)  # or the builder would make it again, and nobody would know of it
+    await actor.finish()
+    assert await workshop.claim_build() is None
+    await workshop.reconciler.once()
+    async with workshop.database.read() as session:
+        assert list(await session.scalars(select(IndexVersion))) == []
+    with pytest.raises(NotFound):
+        workshop.inventory(version)
+
+
+async def test_a_version_is_erased_once_nobody_writes_to_it(workshop: Workshop, store: Store) -> None:
+    version = await workshop.built(store, embedding_model="hashing-32")
+    await workshop.upload(store, "c", RULES["a"] + RULES["b"])
+    revision = await workshop.pipeline.claim()
+    assert revision is not None
+    worker = Actor("worker", workshop.pipeline.process(revision))
+    while not workshop.models.embedded["hashing-64"] > sum(workshop.inventory(version).values()):
+        await worker.step()
+    await workshop.delete_version(store, version.id)
+    await workshop.reconciler.once()
+    await worker.finish()
+    await settled(workshop, store)
+
+
+async def test_a_failed_build_is_tried_again_with_what_was_written_meanwhile(
+    workshop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(texts: Sequence[str]) -> None:
+        raise RuntimeError("out of order")
+
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    actor = await builder(workshop)
+    while not workshop.models.embedded["hashing-32"]:
+        await actor.step_over_change()
+    embedder = await workshop.models.embedder(versions.opened_as(version).manifest.embedding)
+    with monkeypatch.context() as patch:
+        patch.setattr(embedder, "documents", broken)
+        await actor.finish()
+        assert (await workshop.version(version.id)).attempts == 1
+        await workshop.build()
+    failed = await workshop.version(version.id)
+    assert (failed.state, failed.error) == (
+        VersionState.FAILED,
+        "Something went wrong on the server; its log says more.",
+    )
+
+    (file_id,) = {row.file_id for row in (await workshop.revisions(store)).values() if row.key == "a"}
+    await workshop.intake.set_attributes(PROJECT, store.id, file_id, {"team": "new"})
+    await workshop.upload(store, "b", "Rule 1 of b is another.")
+    await workshop.work()
+    async with workshop.database.write() as session:
+        await builds.resume(session, failed, ENGINEER)
+    await settled(workshop, store)
+    assert (await workshop.version(version.id)).state == VersionState.READY
+
+
+@on_sqlite
+async def test_a_build_that_gets_on_is_not_given_up(
+    workshop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    embedder = await workshop.models.embedder(versions.opened_as(version).manifest.embedding)
+    whole, calls = embedder.documents, itertools.count(1)
+    most = workshop.settings.max_attempts
+
+    async def failing(texts: Sequence[str]) -> object:
+        if next(calls) % most:
+            raise RuntimeError("out of order")
+        return await whole(texts)
+
+    monkeypatch.setattr(embedder, "documents", failing)
+    await workshop.build()
+    assert (await workshop.version(version.id)).state == VersionState.READY
+
+
+@on_sqlite
+async def test_a_builder_gives_its_lease_back_after_the_last_of_its_writes(
+    workshop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "_REVISIONS_AT_ONCE", 8)
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    embedder = await workshop.models.embedder(versions.opened_as(version).manifest.embedding)
+    whole, failed, owners = embedder.documents, asyncio.Event(), []
+
+    async def failing(texts: Sequence[str]) -> object:
+        if " a " in texts[0]:
+            failed.set()
+            raise RuntimeError("out of order")
+        await failed.wait()
+        for _ in range(20):  # time for the other's error to be seen
+            await asyncio.sleep(0.01)
+        owners.append((await workshop.version(version.id)).lease_owner)
+        return await whole(texts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedder, "documents", failing)
+        row = await workshop.claim_build()
+        assert row is not None
+        await workshop.builder.build(row)
+    assert owners
+    assert None not in owners
+    await settled(workshop, store)

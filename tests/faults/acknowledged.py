@@ -167,10 +167,16 @@ class Reader(threading.Thread):
         super().__init__(daemon=True)
         self.torn: list[str] = []
         self.failed: list[str] = []
-        self.searches = 0
+        self.took_s: list[tuple[float, float]] = []
+        """When each search began, by the monotonic clock, and how long it took."""
         self.stopping = threading.Event()
         self._client, self._ledger, self._random = Client(door, store), ledger, random.Random(seed)
         self._seen: dict[str, _Seen] = {}
+
+    @property
+    def searches(self) -> int:
+        """How many were answered."""
+        return len(self.took_s)
 
     def run(self) -> None:
         with contextlib.closing(self._client):
@@ -187,7 +193,9 @@ class Reader(threading.Thread):
                 self.failed.append(repr(error))
             time.sleep(0.02)
             return
-        self.searches += 1
+        self.took_s.append((begun, time.monotonic() - begun))
+        if len({hit["index_version"] for hit in hits}) > 1:
+            self.torn.append(f"{key}: hits of several index versions")
         found, seen = versions_in(hits), self._seen.get(key)
         if len(found) > 1 or len(hits) not in (0, SECTIONS):
             self.torn.append(f"{key}: {len(hits)} chunks of {found}")

@@ -6,7 +6,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,9 @@ async def fetch(url: str, query: str) -> list[Any]:
 
 
 @contextlib.contextmanager
-def scaled_out(postgres: str, folder: Path, service_class: Callable[..., Any], apis: int) -> Iterator[ScaledOut]:
+def scaled_out(
+    postgres: str, folder: Path, service_class: Callable[..., Any], apis: int, settings: Mapping[str, str] | None = None
+) -> Iterator[ScaledOut]:
     """Start everything on an empty catalog; all of it is killed in the end."""
     for command in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public"):
         asyncio.run(fetch(postgres, command))
@@ -99,7 +101,7 @@ def scaled_out(postgres: str, folder: Path, service_class: Callable[..., Any], a
     with contextlib.ExitStack() as stack:
         # Socket paths are limited to 107 bytes, which a directory of pytest may exceed.
         sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="citewell-")))
-        environment = _environment(home, postgres, sockets)
+        environment = {**_environment(home, postgres, sockets), **(settings or {})}
         server = [get_binary_path(), "--port", "0", "--unixsocket", sockets / "queue", "--dir", queue_data]
         queue = Process([*map(str, server), "--appendonly", "yes", "--save", ""], {}, folder / "queue.log")
         retrieval = Process.citewell("retrieval", environment, folder / "retrieval.log")

@@ -28,11 +28,9 @@ def withstands(installation: Installation, faults: Sequence[str], strikes: int) 
             _strike_and_work(installation, order, writer, dice)
             stuck = unfinished(client)
         found = verdict(installation, client, ledger, stuck)
-    searches = sum(reader.searches for reader in readers)
+    done = f"{writer.operations} writes and deletes, {sum(reader.searches for reader in readers)} searches"
     wrong = [one for reader in readers for one in (*reader.torn, *reader.failed)]
-    print(
-        f"{strikes} strikes, {writer.operations} writes and deletes, {searches} searches, {len(wrong)} wrong; {found}"
-    )
+    print(f"{strikes} strikes, {done}, {len(wrong)} wrong; {found}")
     assert found == Verdict(), found
     assert wrong == [], wrong
 

@@ -26,6 +26,7 @@ from tests.faults.installation import Door
 from tests.faults.verdict import unfinished
 
 WORKERS = 2
+ASIDE = 2
 SERVICE_BYTES = 400 << 20
 """For the service itself, with the hashing model, all documents, and the index of their chunks."""
 
@@ -131,7 +132,7 @@ async def test_all_documents_end_as_their_manifest_expects(
         assert needed in canonical.text, name
         assert not banned or banned not in canonical.text, name
         assert WARNS.get(name, "") in " ".join(canonical.warnings), name
-    assert len(used) == WORKERS
+    assert WORKERS <= len(used) <= WORKERS + ASIDE
     assert all(resident < mapped < Limits().max_memory_bytes for resident, mapped in used)
     print(f"\n{len(ends)} documents, {len(texts)} with text; peaks of children, resident and mapped, in MiB:")
     print(*(f"{resident >> 20} and {mapped >> 20}" for resident, mapped in used), sep="; ")
@@ -167,10 +168,13 @@ def wait_until_parsed(client: Client, key: str, attempt: int, family: Family) ->
 
 
 def assert_idle(family: Family) -> None:
-    """Nobody is left but the service, its queue server and its warm parsers, which hold no document."""
+    """Nobody is left but the service, its queue server and its warm parsers, which hold no document.
+
+    Beside the pool's places there may be those that slow documents went on in.
+    """
     family.look()
     warm = [process for process in family.parsers() if lives(process)]
-    assert len(warm) <= WorkerSettings().parsers
+    assert len(warm) <= WorkerSettings().parsers + ASIDE
     assert len([process for process in family.peaks if lives(process)]) == len(warm) + 2
     assert not busy(family)
 
@@ -187,7 +191,7 @@ def test_a_service_ends_all_documents_and_every_child_with_its_job(
 ) -> None:
     allowed = allowed_ends(shared_data / "docs")
     long = tmp_path / "long.md"
-    long.write_text("\n\n".join(f"# Part {number}\n\n{'Some words. ' * 50}" for number in range(8000)))
+    long.write_text("\n\n".join(f"# Part {number}\n\n{'Some words. ' * 50}" for number in range(12_000)))
     service = make_service(CITEWELL_EMBEDDING__MODEL="hashing-256", CITEWELL_WORKER__LEASE_S="2")
     door = Door(service.url, service.key)
     with contextlib.closing(Client(door)) as client, watched(service.pid) as family:

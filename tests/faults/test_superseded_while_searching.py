@@ -64,7 +64,7 @@ class StagedIndex:
 async def test_a_search_that_began_before_finds_what_came_in_its_place(storage: Storage, ingest: Any) -> None:
     staged = Staged(storage.engine)
     eraser = Eraser(storage.database, storage.blobs, staged)
-    searcher = Searcher(storage.database, staged, storage.models, SearchSettings())
+    searcher = Searcher.unobserved(storage.database, staged, storage.models, SearchSettings())
     store = await ingest.store()
     async with working(dataclasses.replace(storage, engine=staged, eraser=eraser)):
         await ingest.completed(store, await ingest.attach(store, "a.md", "The old text."))

@@ -15,6 +15,7 @@ from tests.faults.installation import Installation
 _LEFT = "SELECT id, state FROM revisions WHERE state IN ('pending', 'deleted') OR (has_points AND state != 'current')"
 _CURRENT = "SELECT id FROM revisions WHERE state = 'current'"
 _RECOVERY_S = 90.0
+_KEPT = ("ready", "live", "retired")
 
 
 @dataclass
@@ -53,8 +54,8 @@ def verdict(installation: Installation, client: Client, ledger: Ledger, stuck: l
         for each in client.of_store("GET", "/documents", params={"limit": 100})["data"]
         for chunk in client.of_store("GET", "/documents/chunks", params={"key": each["key"]})["data"]
     }
-    (version,) = client.of_store("GET", "/index_versions")["data"]
-    _judge_points(installation, version, chunk_ids, found)
+    kept = [one for one in client.of_store("GET", "/index_versions")["data"] if one["status"] in _KEPT]
+    _judge_points(installation, kept, chunk_ids, found)
     return found
 
 
@@ -92,12 +93,19 @@ def _judge_texts(installation: Installation, found: Verdict) -> None:
     found.lost += [f"the text {name}" for name in current - stored]
 
 
-def _judge_points(installation: Installation, version: dict[str, Any], chunk_ids: set[str], found: Verdict) -> None:
-    """The points of current revisions, each once, and no others."""
-    manifest = Manifest.from_json(version["manifest"])
+def _judge_points(
+    installation: Installation, versions: list[dict[str, Any]], chunk_ids: set[str], found: Verdict
+) -> None:
+    """In every version the points of current revisions, each once, and no others. All versions share their chunks."""
     with installation.engine() as engine:
-        terms = Analyser(manifest.lexical).query("says")
-        points = Counter(match.chunk_id for match in engine.open(version["id"], manifest).lexical(terms, 10_000))
+        for version in versions:
+            manifest = Manifest.from_json(version["manifest"])
+            terms = Analyser(manifest.lexical).query("says")
+            index = engine.open(version["id"], manifest)
+            _judge_chunks(Counter(match.chunk_id for match in index.lexical(terms, 10_000)), chunk_ids, found)
+
+
+def _judge_chunks(points: Counter[str], chunk_ids: set[str], found: Verdict) -> None:
     found.doubled += [f"{count} points of {one}" for one, count in points.items() if count > 1]
     found.doubled += [f"a point of {one}, which nobody may see" for one in points.keys() - chunk_ids]
     found.half_visible += [f"no point of {one}" for one in chunk_ids - points.keys()]

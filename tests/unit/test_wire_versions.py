@@ -59,7 +59,7 @@ def _app() -> FastAPI:
 
     @app.get("/refused")
     async def refused() -> None:
-        raise GateFailed("No.", {"id": "cmp_1", **REPORT})
+        raise GateFailed("No.", report={"id": "cmp_1", **REPORT})
 
     return app
 

@@ -1,0 +1,82 @@
+"""Named points in time of a store."""
+
+from pathlib import Path
+
+import pytest
+
+from indexes.catalog import snapshots
+from indexes.catalog.database import Database
+from indexes.catalog.tables import Store
+from indexes.errors import Conflict, NotFound
+from indexes.manifest import Chunking
+from ingestion import erase, reconcile
+from retrieval.query import Query
+from tests.workshop import ENGINEER, PROJECT, Workshop
+
+
+@pytest.fixture
+async def workshop(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    monkeypatch.setattr(erase, "_GRACE_TRIES", 1)
+    monkeypatch.setattr(reconcile, "_GRACE_S", -1.0)
+    return Workshop(database, tmp_path)
+
+
+async def written(workshop: Workshop, store: Store, **texts: str) -> None:
+    for key, text in texts.items():
+        await workshop.upload(store, key, text)
+    await workshop.work()
+
+
+async def then(workshop: Workshop, store: Store, name: str, version: str | None = None) -> dict[str, str]:
+    return await workshop.documents(store, Query(("rule",), limit=500, snapshot=name, index_version=version))
+
+
+async def test_a_snapshot_is_searched_compared_restored_and_removed(workshop: Workshop) -> None:
+    store = await workshop.store()
+    await written(workshop, store, a="An old rule.", b="A rule that stays.", c="A rule that goes.")
+    await workshop.snapshot(store, "before")
+    with pytest.raises(Conflict, match="take another name"):
+        await workshop.snapshot(store, "before")
+    await written(workshop, store, a="A new rule.", d="A rule that comes.")
+    await workshop.intake.delete_document(PROJECT, store.id, "c")
+    built = await workshop.built(store, chunking=Chunking(16, 0))
+    await workshop.reconciler.once()
+    await workshop.check(store)
+
+    before, now = {"a": "An old rule.", "b": "A rule that stays."}, await workshop.documents(store)
+    assert now == {"a": "A new rule.", "b": "A rule that stays.", "d": "A rule that comes."}
+    for version in (None, built.id, store.live_version):
+        assert await then(workshop, store, "before", version) == before
+    async with workshop.database.read() as session:
+        snapshot = await snapshots.get(session, store.id, "before")
+        assert await snapshots.contents(session, snapshot.id) == snapshots.Contents(documents=3, deleted=1)
+        change = await snapshots.difference(session, store.id, snapshot.id, None)
+        assert change == snapshots.Difference(added=["d"], changed=["a"], removed=["c"])
+
+    await workshop.snapshot(store, "after")
+    await workshop.restore(store, "before")
+    assert await workshop.documents(store) == before
+    await workshop.reconciler.once()
+    await workshop.check(store)
+    await workshop.restore(store, "after")
+    assert await workshop.documents(store) == now
+    for name in ("before", "after"):
+        await workshop.remove_snapshot(store, name)
+    await workshop.reconciler.once()
+    await workshop.check(store)
+    assert await workshop.documents(store) == now
+    with pytest.raises(NotFound, match="no snapshot 'before'"):
+        await then(workshop, store, "before")
+
+
+async def test_a_snapshot_that_is_removed_at_this_moment_is_not_restored(workshop: Workshop) -> None:
+    store = await workshop.store()
+    await written(workshop, store, a="A rule.")
+    await workshop.snapshot(store, "before")
+    async with workshop.database.read() as session:
+        snapshot = await snapshots.get(session, store.id, "before")
+    await workshop.remove_snapshot(store, "before")
+    with pytest.raises(NotFound, match="no snapshot"):
+        async with workshop.database.write() as session:
+            await snapshots.restore(session, snapshot, ENGINEER)
+    assert await workshop.documents(store) == {"a": "A rule."}
