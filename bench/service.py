@@ -26,15 +26,18 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(home: Path) -> Iterator[Service]:
-    """A service on `home`, by default settings, for the length of the block; its log is `serve.log` there."""
+def serving(home: Path, module: str = "api.cli.main") -> Iterator[Service]:
+    """A service on `home`, by default settings, for the length of the block; its log is `serve.log` there.
+
+    `module` runs as `citewell` does.
+    """
     home.mkdir(parents=True, exist_ok=True)
     config, log = home / "citewell.toml", home / "serve.log"
     config.touch()
     port = _free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CITEWELL_")}
     environment |= {"CITEWELL_HOME": str(home), "CITEWELL_CONFIG": str(config)}
-    command = [sys.executable, "-m", "api.cli.main", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", module, "serve", "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:

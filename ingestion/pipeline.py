@@ -11,8 +11,6 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -37,6 +35,7 @@ from ingestion.erase import Eraser, file_key, text_key
 from ingestion.leases import kept_alive
 from ingestion.local_file import local_file
 from ingestion.parse.artefact import dumps, loads
+from ingestion.parser import Parser
 from ingestion.parts import Found, PartFinder
 from ingestion.queue import Queue
 from ingestion.settings import WorkerSettings
@@ -47,20 +46,6 @@ log = logging.getLogger(__name__)
 _MOST_DOUBLINGS = 5
 _UNFORESEEN = "Something went wrong on the server. If it stays so, tell its operator the id of the file."
 OWNER = f"{socket.gethostname()}:{os.getpid()}"
-
-
-class Parser(Protocol):
-    """Parses and chunks outside this process, within limits."""
-
-    @property
-    def version(self) -> str:
-        """Equal versions make equal texts of equal bytes."""
-
-    async def parse(self, path: Path, filename: str) -> CanonicalText:
-        """The canonical text. Raises DocumentError."""
-
-    async def chunk(self, text: CanonicalText, chunker: str, chunking: Chunking, model: Path | None) -> list[Span]:
-        """The spans of the chunks, measured by the tokenizer in the folder `model`; None measures in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +107,11 @@ class Pipeline:
             twin = await reuse.parsed(session, revision, self.parser.version) if revision.text_blob is None else None
         text = await self._parsed(job, twin)
         chunks, attributes = await self._chunked(job, text)
-        reused = min([await self._indexed(job, version, chunks, attributes) for version in job.held_in])
+        reused = [await self._indexed(job, version, chunks, attributes) for version in job.held_in]
         async with self.database.write() as session:
-            await work.advance(session, lease, Stage.INDEXED, chunks_done=len(chunks), chunks_reused=reused)
+            await work.advance(
+                session, lease, Stage.INDEXED, chunks_done=len(chunks), chunks_reused=min(reused, default=0)
+            )
         await self._verified(job, chunks)
         async with self.parts.found(revision, text) as found:
             return await self._completed(job, [*text.warnings, *found.warnings], found)
