@@ -59,15 +59,19 @@ def main() -> None:
     print(f"query under ingest load, batching: p50 {median(waited) * 1e3:.0f} ms, worst {max(waited) * 1e3:.0f} ms")
 
 
+def _batching(embedder: SentenceTransformerEmbedder) -> BatchingEmbedder:
+    return BatchingEmbedder(embedder, slices_at_once=embedder.passes, slice_tokens=embedder.batch_tokens)
+
+
 async def _shared(embedder: SentenceTransformerEmbedder, texts: list[str]) -> None:
-    batching = BatchingEmbedder(embedder)
+    batching = _batching(embedder)
     await asyncio.gather(*(batching.documents(texts[i::CALLERS]) for i in range(CALLERS)))
     await batching.close()
 
 
 async def _query_under_load(embedder: SentenceTransformerEmbedder, texts: list[str]) -> float:
-    """Seconds that a query takes while documents are embedded, once slices have found their size."""
-    batching = BatchingEmbedder(embedder)
+    """Seconds that a query takes while documents are embedded."""
+    batching = _batching(embedder)
     load = asyncio.create_task(batching.documents(texts))
     await asyncio.sleep(1.0 + random.random())
     began = time.perf_counter()

@@ -26,10 +26,10 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
+def serving(home: Path, settings: Mapping[str, str] | None = None, module: str = "api.cli.main") -> Iterator[Service]:
     """A service on `home` for the length of the block, by default settings but for these environment variables.
 
-    Its log is `serve.log` there.
+    Its log is `serve.log` there. `module` runs as `citewell` does.
     """
     home.mkdir(parents=True, exist_ok=True)
     config, log = home / "citewell.toml", home / "serve.log"
@@ -37,7 +37,7 @@ def serving(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[S
     port = _free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CITEWELL_")}
     environment |= {"CITEWELL_HOME": str(home), "CITEWELL_CONFIG": str(config), **(settings or {})}
-    command = [sys.executable, "-m", "api.cli.main", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", module, "serve", "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:

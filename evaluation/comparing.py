@@ -64,8 +64,12 @@ class Comparer:
         queries, recalls = [], []
         for number, question in enumerate(questions):
             query = Query((question.text,), limit=_DEPTH)
-            before = await self._results(store_id, live, view.hidden, query)
-            after = await self._results(store_id, new, view.hidden, query)
+            # Before the searches, which find the vectors made: the same model must not seem faster the second time.
+            live_ms = await self._embedding_ms(live, query)
+            same = live.manifest.embedding == new.manifest.embedding
+            new_ms = live_ms if same else await self._embedding_ms(new, query)
+            before = await self._results(store_id, live, view.hidden, query, live_ms)
+            after = await self._results(store_id, new, view.hidden, query, new_ms)
             queries.append(Comparison(question.id, question.text, before, after, question.golden))
             if number < _MOST_EXACT:
                 recalls.append(await self._recall(new, view.hidden, query))
@@ -92,13 +96,18 @@ class Comparer:
             candidate_ms=_mean([row.candidate_ms for row in rows]),
         )
 
-    async def _results(self, store_id: str, version: Version, hidden: Sequence[str], query: Query) -> Results:
+    async def _embedding_ms(self, version: Version, query: Query) -> float:
         began = time.perf_counter()
+        await self.ranker.vectors(version, query)
+        return (time.perf_counter() - began) * 1000
+
+    async def _results(
+        self, store_id: str, version: Version, hidden: Sequence[str], query: Query, embedding_ms: float
+    ) -> Results:
         ranked = await self.ranker.ranked(version, hidden, query)
-        latency_ms = (time.perf_counter() - began) * 1000
         async with self.database.read() as session:
             seen = await visibility.visible(session, store_id, ranked.scores)
-        return Results(_found(ranked, seen), latency_ms)
+        return Results(_found(ranked, seen), embedding_ms + ranked.search_ms)
 
     async def _recall(self, version: Version, hidden: Sequence[str], query: Query) -> float:
         (vector,) = await self.ranker.vectors(version, query)

@@ -45,7 +45,9 @@ class EmbeddingSettings(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where models run; auto takes CUDA if it is there."
     )
-    threads: int = Field(0, ge=0, le=256, description="Threads of one forward pass on the CPU. 0: one per core.")
+    threads: int = Field(
+        0, ge=0, le=256, description="Forward passes at once on the CPU, one thread each. 0: one per core."
+    )
     prices: dict[str, float] = Field(
         default_factory=dict,
         description="What a million tokens cost by model, in your currency, for plans of builds. Left out: nothing.",

@@ -12,8 +12,6 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -37,6 +35,7 @@ from ingestion.filling import Filled, Filler
 from ingestion.leases import kept_alive
 from ingestion.local_file import local_file
 from ingestion.parse.artefact import dumps, loads
+from ingestion.parser import Parser
 from ingestion.parts import Found, PartFinder
 from ingestion.queue import Queue
 from ingestion.settings import WorkerSettings
@@ -48,17 +47,6 @@ _UNFORESEEN = "Something went wrong on the server. If it stays so, tell its oper
 Cut = dict[str, list[Chunk]]
 """Chunks by the rule that made them (`Manifest.cut`)."""
 OWNER = f"{socket.gethostname()}:{os.getpid()}"
-
-
-class Parser(Protocol):
-    """Parses outside this process, within limits."""
-
-    @property
-    def version(self) -> str:
-        """Equal versions make equal texts of equal bytes."""
-
-    async def parse(self, path: Path, filename: str) -> CanonicalText:
-        """The canonical text. Raises DocumentError."""
 
 
 @dataclass(frozen=True, slots=True)

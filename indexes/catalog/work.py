@@ -112,7 +112,7 @@ async def announce_points(session: AsyncSession, lease: Lease) -> dict[str, Attr
 
 
 async def put_chunks(session: AsyncSession, lease: Lease, cut: str, made: Sequence[Chunk]) -> dict[str, AttributeValue]:
-    """Replace the revision's chunks, note the stage, and announce the points of them. Raises LeaseLost."""
+    """Replace the revision's chunks, note the stage, and announce their points as `announce_points` does."""
     values = {"stage": Stage.CHUNKED, "chunks_total": len(made), "has_points": True}
     attributes = await _change(session, lease, values)
     await chunks.put(session, lease.revision_id, cut, made)

@@ -19,8 +19,8 @@ _LEAST_SLICE_TOKENS = 512  # a smaller one costs a twelfth more a token
 class BatchingEmbedder:
     """An embedder for one event loop, which it never blocks. Rows are those of the wrapped embedder.
 
-    Queries and documents have a lane each (`lane.Lane`): a query shares the cores with the documents under way rather
-    than waiting for them, which was measured to take a tenth of the time.
+    Queries and documents have a lane each (`lane.Lane`), so that a query shares the cores with the documents under way
+    and does not wait for them.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class BatchingEmbedder:
     ) -> None:
         """`max_queries` and `max_documents` bound the texts on their way.
 
-        Documents are embedded in slices, `slices_at_once` side by side, each of about `slice_tokens`. A slice is what a
-        stop waits for, and on a GPU a query. Larger ones cost more than they save where few texts wait: these are then
-        less alike in length, and padded to the longest.
+        Documents are embedded in slices of up to `slice_tokens`, `slices_at_once` side by side. A slice is what a stop
+        waits for, and on a GPU a query. A larger one costs more than it saves where few texts wait: these are less
+        alike in length, and padded to the longest.
         """
         self._embedder = embedder
         self._slices_at_once = slices_at_once

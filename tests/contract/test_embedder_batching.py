@@ -91,7 +91,7 @@ async def test_documents_of_many_callers_share_batches_and_equal_texts_are_embed
         first = start(batching.documents(["first"]))
         await until(lambda: len(gated.batches) == 1)
         others = start(*(batching.documents([f"text {i}", "same", "same"]) for i in range(8)))
-        await asyncio.sleep(0.01)
+        await until(lambda: len(batching._documents) == 10)
         gated.gate.set()
         await asyncio.gather(*first, *others)
         assert [sorted(texts) for _, texts in gated.batches[1:]] == [["same", *(f"text {i}" for i in range(8))]]
@@ -179,3 +179,26 @@ async def test_closing_ends_the_batch_under_way_and_fails_what_waits() -> None:
         for outcome in await asyncio.gather(*waiting, batching.queries(["late"]), return_exceptions=True):
             assert isinstance(outcome, Unavailable)
         assert len(gated.batches) == 1
+
+
+async def test_a_slice_is_the_oldest_text_and_those_of_like_length() -> None:
+    async with opened(slice_tokens=512) as (batching, gated):
+        first = start(batching.documents(["first"]))
+        await until(lambda: len(gated.batches) == 1)
+        long = [" ".join([f"long{i}"] * 240) for i in range(3)]
+        short = [f"short {i}" for i in range(3)]
+        others = start(batching.documents([text for pair in zip(long, short, strict=True) for text in pair]))
+        await asyncio.sleep(0.05)
+        gated.gate.set()
+        await asyncio.gather(*first, *others)
+        assert [texts for _, texts in gated.batches[1:]] == [long[:2], short, long[2:]]
+
+
+async def test_slices_side_by_side_share_what_waits() -> None:
+    async with opened(slices_at_once=2, slice_tokens=4_096) as (batching, gated):
+        call = start(batching.documents([" ".join([f"w{i}"] * 200) for i in range(8)]))
+        await until(lambda: len(gated.batches) == 2)
+        assert [len(texts) for _, texts in gated.batches] == [4, 2]
+        gated.gate.set()
+        await asyncio.gather(*call)
+        assert sum(len(texts) for _, texts in gated.batches) == 8
