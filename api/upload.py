@@ -87,6 +87,7 @@ async def _read(request: Request, reading: "_Reading") -> None:
         parser = MultipartParser(options[b"boundary"], reading.callbacks())
         async for piece in request.stream():
             parser.write(piece)
+            reading.count(piece)
             if len(reading.unwritten) >= _WRITE_BYTES:
                 await to_its_end(reading.write)
         parser.finalize()
@@ -129,6 +130,7 @@ class _Reading:
         self.unwritten = bytearray()
         self._file = file
         self._limits = limits
+        self._body_bytes = 0
         self._hash = hashlib.sha256()
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._headers: dict[bytes, bytes] = {}
@@ -147,6 +149,12 @@ class _Reading:
             "on_part_data": self._part_data,
             "on_part_end": self._part_end,
         }
+
+    def count(self, piece: bytes) -> None:
+        """Raises TooLarge for a body that goes on and on, whatever it is made of."""
+        self._body_bytes += len(piece)
+        if self._body_bytes > self._limits.max_bytes + _OVERHEAD_BYTES:
+            raise _too_large(self._limits.max_bytes)
 
     def write(self) -> None:
         """Hash and write what has come in. Blocks. Raises StorageFull."""

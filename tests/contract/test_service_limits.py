@@ -63,6 +63,17 @@ def test_a_file_over_the_limit_is_refused_as_it_arrives(client: httpx.Client, sm
     assert client.get("/files").json()["data"] == []
 
 
+def test_a_body_that_never_ends_is_refused_whatever_it_is_made_of(client: httpx.Client) -> None:
+    def body() -> Iterator[bytes]:
+        yield FIELD_ALONE
+        for _ in range(8):
+            yield b"x" * MEBIBYTE
+
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    reply = client.post("/files", content=body(), headers=headers)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (413, "file_too_large")
+
+
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
