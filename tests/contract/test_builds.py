@@ -3,33 +3,23 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from indexes.catalog import builds, versions
-from indexes.catalog.database import Database
 from indexes.catalog.tables import IndexVersion, Store, VersionState
 from indexes.errors import Conflict, NotFound
 from indexes.manifest import AnnSpec, Chunking, LexicalSpec
-from ingestion import erase, rebuild, reconcile
+from ingestion import rebuild
 from ingestion.reindex import Wanted
 from retrieval.query import Query
-from tests.actors import Actor, SteppedDatabase
+from tests.actors import Actor
 from tests.workshop import ENGINEER, PROJECT, Workshop
 
 RULES = {key: " ".join(f"Rule {number} of {key} is fixed." for number in range(12)) for key in "ab"}
 
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # many stops, each of the same statements
-
-
-@pytest.fixture
-async def workshop(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    monkeypatch.setattr(erase, "_GRACE_TRIES", 1)
-    monkeypatch.setattr(reconcile, "_GRACE_S", -1.0)
-    monkeypatch.setattr(rebuild, "_REVISIONS_AT_ONCE", 1)
-    return Workshop(SteppedDatabase(database), tmp_path)
 
 
 @pytest.fixture
@@ -162,7 +152,7 @@ async def test_what_is_written_during_a_build_is_in_it(workshop: Workshop, store
                 await workshop.work()
         assert number < 500
     await settled(workshop, store)
-    for version in await workshop.searchable(store):
+    for version in await workshop.versions(store, *versions.SEARCHABLE):
         found = await workshop.documents(store, Query(("rule",), limit=500, index_version=version.id))
         assert found == {key: text.strip() for key, text in expected.items()}
 
