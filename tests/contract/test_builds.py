@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
@@ -68,6 +69,21 @@ async def test_what_is_alike_is_not_embedded_again(workshop: Workshop, store: St
     assert (version.embedded, version.reused) == (chunks, 0)
     assert workshop.models.embedded == {"hashing-32": chunks}
     await settled(workshop, store)
+
+
+@on_sqlite
+async def test_nor_is_what_stands_twice_in_a_document_or_was_not_built_yet(workshop: Workshop) -> None:
+    store = await workshop.store()
+    await workshop.upload(store, "a", "The same rule. " * 60)
+    await workshop.work()
+    unfinished = await workshop.begin(store, ann=AnnSpec(m=8))
+    async with workshop.database.write() as session:
+        await builds.pause(session, unfinished, ENGINEER)
+        manifest = replace(versions.opened_as(unfinished).manifest, ann=AnnSpec(m=12))
+        version = await builds.create(session, store.id, manifest, ENGINEER)
+    await workshop.build()
+    done = await workshop.version(version.id)
+    assert (done.state, done.embedded) == (VersionState.READY, 0)
 
 
 async def test_other_chunks_are_made_beside_those_that_answer(workshop: Workshop, store: Store) -> None:
