@@ -18,7 +18,6 @@ from indexes.catalog.database import Database
 from indexes.catalog.history import Because
 from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Store, VersionState
 from indexes.catalog.version_tables import Holding, SnapshotRevision
-from indexes.catalog.versions import Version
 from indexes.embedders.hashing import HashingEmbedder
 from indexes.engines.exact_index import ExactEngine
 from indexes.errors import NotFound
@@ -218,10 +217,10 @@ class Workshop:
         """Hits; by default every chunk that readers may see."""
         return await self.searcher.search(PROJECT, store.id, query)
 
-    async def searchable(self, store: Store) -> list[Version]:
-        """The versions that may be searched, oldest first."""
+    async def versions(self, store: Store, *states: VersionState) -> list[IndexVersion]:
+        """Versions in these states, oldest first."""
         async with self.database.read() as session:
-            return [versions.opened_as(row) for row in await versions.rows(session, store.id, versions.SEARCHABLE)]
+            return await versions.rows(session, store.id, states)
 
     async def revisions(self, store: Store, *states: RevisionState) -> dict[str, Revision]:
         """Revisions by id: in these states, or all."""
@@ -231,11 +230,12 @@ class Workshop:
                 query = query.where(Revision.state.in_(states))
             return {row.id: row for row in await session.scalars(query)}
 
-    async def expire(self) -> None:
-        """End every lease, as time does with those of the dead."""
+    async def expire(self, *spared: str) -> None:
+        """End every lease, as time does with those of the dead, but on the revisions and versions of these ids."""
         async with self.database.write() as session:
             for table in (Revision, IndexVersion):
-                await session.execute(update(table).values(lease_until=0.0, next_attempt_at=0.0))
+                ended = update(table).where(table.id.not_in(spared)).values(lease_until=0.0, next_attempt_at=0.0)
+                await session.execute(ended)
 
     async def documents(self, store: Store, query: Query = EVERYTHING) -> dict[str, str]:
         """The text that a search finds under each key, whose chunks must be whole and all of one version."""
@@ -250,10 +250,9 @@ class Workshop:
             assert [one.span.ordinal for one in mine] == list(range(len(mine))), f"half of {key}"
         return {key: " ".join(one.text for one in mine) for key, mine in chunks.items()}
 
-    def inventory(self, version: Version | IndexVersion) -> dict[str, int]:
+    def inventory(self, version: IndexVersion) -> dict[str, int]:
         """Points by revision that an index version holds in the engine."""
-        opened = version if isinstance(version, Version) else versions.opened_as(version)
-        return self.engine.open(opened.id, opened.manifest).inventory()
+        return self.engine.open(version.id, versions.read_manifest(version.manifest)).inventory()
 
     async def check(self, store: Store) -> None:
         """Nothing is left to do: each version that may be searched holds just what readers may see, and no other any.

@@ -5,7 +5,7 @@ index versions that hold them, and go when those go. Only a project's own are lo
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Select, func, select
@@ -43,26 +43,24 @@ async def embedded_beside(
     spec = version.manifest.embedding
     beside = {
         one.manifest.cut: one
-        for one in await kept(session, revision.store_id)
+        for one in reversed(await kept(session, revision.store_id))  # the live one last, for it lacks nothing
         if one.id != version.id and one.manifest.embedding == spec
     }
-    digests = {chunk.sha256: chunk.id for chunk in chunks}
     query = select(ChunkRow.sha256, ChunkRow.id, ChunkRow.cut).where(
-        ChunkRow.revision_id == revision.id, ChunkRow.cut.in_(beside), ChunkRow.sha256.in_(digests)
+        ChunkRow.revision_id == revision.id, ChunkRow.cut.in_(beside), ChunkRow.sha256.in_(_digests(chunks))
     )
-    return {digests[row.sha256]: Twin(row.id, beside[row.cut]) for row in await session.execute(query)}
+    return _by_chunk(chunks, {row.sha256: Twin(row.id, beside[row.cut]) for row in await session.execute(query)})
 
 
 async def embedded_elsewhere(
     session: AsyncSession, revision: Revision, chunks: Collection[Chunk], spec: EmbeddingSpec
 ) -> dict[str, Twin]:
     """For those of the chunks whose text the same model embedded in another document: where, by chunk id."""
-    digests = {chunk.sha256: chunk.id for chunk in chunks}
     query = (
         _others(revision)
         .with_only_columns(ChunkRow.sha256, func.min(ChunkRow.id), Revision.store_id, ChunkRow.cut)
         .join(ChunkRow, ChunkRow.revision_id == Revision.id)
-        .where(ChunkRow.sha256.in_(digests), Revision.has_points)
+        .where(ChunkRow.sha256.in_(_digests(chunks)), Revision.has_points)
         .group_by(ChunkRow.sha256, Revision.store_id, ChunkRow.cut)  # a footer may stand in every document
     )
     by_cut: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
@@ -72,9 +70,18 @@ async def embedded_elsewhere(
     for (store_id, cut), found in by_cut.items():
         for version in await kept(session, store_id):
             if version.manifest.embedding == spec and version.manifest.cut == cut:
-                twins |= {digests[digest]: Twin(chunk_id, version) for digest, chunk_id in found.items()}
+                twins |= {digest: Twin(chunk_id, version) for digest, chunk_id in found.items()}
                 break
-    return twins
+    return _by_chunk(chunks, twins)
+
+
+def _digests(chunks: Collection[Chunk]) -> set[str]:
+    return {chunk.sha256 for chunk in chunks}
+
+
+def _by_chunk(chunks: Collection[Chunk], twins: Mapping[str, Twin]) -> dict[str, Twin]:
+    """What was found by hash, for each chunk: a text may stand in a document more than once."""
+    return {chunk.id: twins[chunk.sha256] for chunk in chunks if chunk.sha256 in twins}
 
 
 def _others(revision: Revision) -> Select[Revision]:

@@ -1,4 +1,4 @@
-"""What the tests of remote engines and models share: the application of `citewell retrieval` in a thread."""
+"""What contract tests share: the application of `citewell retrieval` in a thread, and a workshop of index versions."""
 
 import asyncio
 import tempfile
@@ -13,10 +13,14 @@ from api.limits import Capacity
 from api.retrieval import listening
 from api.retrieval_app import Lane, Served, create_retrieval_app
 from api.settings import RetrievalSettings
+from indexes.catalog.database import Database
 from indexes.embedders.models import Models
 from indexes.index import Engine
 from indexes.remote.endpoint import Endpoint
 from indexes.settings import EmbeddingSettings
+from ingestion import erase, rebuild, reconcile
+from tests.actors import SteppedDatabase
+from tests.workshop import Workshop
 
 SECRET = "one that both sides know"
 
@@ -74,3 +78,12 @@ def serve_engine() -> Iterator[Callable[..., RetrievalServer]]:
     yield serve
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+async def workshop(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """All who work on index versions, on each database. Nobody waits, and no actor is in two places."""
+    monkeypatch.setattr(erase, "_GRACE_TRIES", 1)
+    monkeypatch.setattr(reconcile, "_GRACE_S", -1.0)
+    monkeypatch.setattr(rebuild, "_REVISIONS_AT_ONCE", 1)
+    return Workshop(SteppedDatabase(database), tmp_path)

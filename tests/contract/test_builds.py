@@ -3,33 +3,24 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
 from indexes.catalog import builds, versions
-from indexes.catalog.database import Database
 from indexes.catalog.tables import IndexVersion, Store, VersionState
 from indexes.errors import Conflict, NotFound
 from indexes.manifest import AnnSpec, Chunking, LexicalSpec
-from ingestion import erase, rebuild, reconcile
+from ingestion import rebuild
 from ingestion.reindex import Wanted
 from retrieval.query import Query
-from tests.actors import Actor, SteppedDatabase
+from tests.actors import Actor
 from tests.workshop import ENGINEER, PROJECT, Workshop
 
 RULES = {key: " ".join(f"Rule {number} of {key} is fixed." for number in range(12)) for key in "ab"}
 
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # many stops, each of the same statements
-
-
-@pytest.fixture
-async def workshop(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    monkeypatch.setattr(erase, "_GRACE_TRIES", 1)
-    monkeypatch.setattr(reconcile, "_GRACE_S", -1.0)
-    monkeypatch.setattr(rebuild, "_REVISIONS_AT_ONCE", 1)
-    return Workshop(SteppedDatabase(database), tmp_path)
 
 
 @pytest.fixture
@@ -78,6 +69,21 @@ async def test_what_is_alike_is_not_embedded_again(workshop: Workshop, store: St
     assert (version.embedded, version.reused) == (chunks, 0)
     assert workshop.models.embedded == {"hashing-32": chunks}
     await settled(workshop, store)
+
+
+@on_sqlite
+async def test_nor_is_what_stands_twice_in_a_document_or_was_not_built_yet(workshop: Workshop) -> None:
+    store = await workshop.store()
+    await workshop.upload(store, "a", "The same rule. " * 60)
+    await workshop.work()
+    unfinished = await workshop.begin(store, ann=AnnSpec(m=8))
+    async with workshop.database.write() as session:
+        await builds.pause(session, unfinished, ENGINEER)
+        manifest = replace(versions.opened_as(unfinished).manifest, ann=AnnSpec(m=12))
+        version = await builds.create(session, store.id, manifest, ENGINEER)
+    await workshop.build()
+    done = await workshop.version(version.id)
+    assert (done.state, done.embedded) == (VersionState.READY, 0)
 
 
 async def test_other_chunks_are_made_beside_those_that_answer(workshop: Workshop, store: Store) -> None:
@@ -162,7 +168,7 @@ async def test_what_is_written_during_a_build_is_in_it(workshop: Workshop, store
                 await workshop.work()
         assert number < 500
     await settled(workshop, store)
-    for version in await workshop.searchable(store):
+    for version in await workshop.versions(store, *versions.SEARCHABLE):
         found = await workshop.documents(store, Query(("rule",), limit=500, index_version=version.id))
         assert found == {key: text.strip() for key, text in expected.items()}
 

@@ -1,24 +1,13 @@
 """Named points in time of a store."""
 
-from pathlib import Path
-
 import pytest
 
 from indexes.catalog import snapshots
-from indexes.catalog.database import Database
 from indexes.catalog.tables import Store
 from indexes.errors import Conflict, NotFound
 from indexes.manifest import Chunking
-from ingestion import erase, reconcile
 from retrieval.query import Query
 from tests.workshop import ENGINEER, PROJECT, Workshop
-
-
-@pytest.fixture
-async def workshop(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    monkeypatch.setattr(erase, "_GRACE_TRIES", 1)
-    monkeypatch.setattr(reconcile, "_GRACE_S", -1.0)
-    return Workshop(database, tmp_path)
 
 
 async def written(workshop: Workshop, store: Store, **texts: str) -> None:
