@@ -51,14 +51,14 @@ class Home:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls) -> "AsyncIterator[Home]":
+    async def open(cls, embedding: EmbeddingSettings | None = None) -> "AsyncIterator[Home]":
         """A new home, gone after the block. The embedding model is loaded when it is first used."""
         with tempfile.TemporaryDirectory(prefix="citewell-bench-") as scratch:
             folder = Path(scratch)
             database = open_database(CatalogSettings(), folder)
             await schema.upgrade(database)
             engine = QdrantEdgeEngine(QdrantEdgeEngineSettings(), folder / "vectors")
-            models = Models(EmbeddingSettings(), folder / "models")
+            models = Models(embedding or EmbeddingSettings(), folder / "models")
             home = cls(folder, database, engine, models, await default_manifest(models))
             await home._make_store()
             try:
