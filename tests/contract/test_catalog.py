@@ -294,3 +294,25 @@ async def test_counts_and_batches(database: Database) -> None:
     async with database.read() as session:
         counts = (await stores.counts(session, [store.id]))[store.id]
     assert (counts.completed, counts.in_progress, counts.failed, counts.total) == (1, 1, 1, 3)
+
+
+async def test_completing_says_what_is_left_to_do(database: Database) -> None:
+    store = await make_store(database)
+    old = await attach(database, store, await make_file(database))
+    await finish(database, old)
+    new = await attach(database, store, await make_file(database))
+    lease = await work_on(database, new)
+    async with database.write() as session:
+        await work.put_chunks(session, lease, [])
+    async with database.write() as session:
+        revisions.change_attributes(await revisions.get(session, store.id, new.file_id), {"team": "hr"})
+    async with database.write() as session:
+        assert await complete(session, lease) is None
+    assert await state_of(database, old) == RevisionState.CURRENT
+    async with database.write() as session:
+        await work.attributes_synced(session, new.id, {"team": "hr"})
+    async with database.write() as session:
+        completed = await complete(session, lease)
+    assert completed is not None
+    assert (completed.revision.id, [row.id for row in completed.unseen]) == (new.id, [old.id])
+    assert completed.has_history
