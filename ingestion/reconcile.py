@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 
 from indexes.catalog import files, holdings, promotion, stores, work
 from indexes.catalog.database import Database
-from indexes.catalog.history import Because
 from indexes.errors import CitewellError
 from ingestion.erase import Eraser
 from ingestion.intake import Intake
@@ -51,16 +50,19 @@ class Reconciler:
     async def _versions(self) -> None:
         """Give up versions past their retention, and erase those that were given up."""
         async with self._database.read() as session:
-            expired = await promotion.expired(session, self._retention_s)
+            expired = await promotion.stores_with_expired(session, self._retention_s)
             unerased = await promotion.unerased(session, _GRACE_S)
             orphans = await holdings.orphans(session, _AT_ONCE)
-        for version in expired:
-            async with self._database.write() as session:
-                await promotion.delete(session, version.store_id, version.id, Because(reason="past its retention"))
+        for store_id in expired:
+            await _tried(self._expire(store_id))
         for version in unerased:
             await _tried(self._eraser.version(version))
         for holding in orphans:
             await _tried(self._eraser.orphan(holding))
+
+    async def _expire(self, store_id: str) -> None:
+        async with self._database.write() as session:
+            await promotion.expire(session, store_id, self._retention_s)
 
 
 async def repeated(step: Callable[[], Awaitable[object]], every_s: float) -> None:

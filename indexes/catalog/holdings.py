@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, u
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from indexes.catalog import stores
 from indexes.catalog.database import batched
 from indexes.catalog.tables import IndexVersion, Revision, RevisionState, VersionState
 from indexes.catalog.version_tables import Holding, SnapshotRevision
@@ -93,10 +94,13 @@ async def note_verified(
     """Note what was read back, as chunks by revision, and return those of the revisions whose points must go again.
 
     A revision that was superseded or deleted meanwhile is no longer wanted. One whose attributes were changed
-    meanwhile stays unverified, and is written again.
+    meanwhile stays unverified, and is written again. Raises NotFound for a store that is gone.
     """
+    # First the store and then its rows in order, as everybody does who locks several: no two wait for each other.
+    await stores.project(session, version.store_id, locked=True)
     query = select(Revision.id, Revision.attributes).where(wanted(version.store_id), Revision.id.in_(read_back))
-    rows = {row.id: row.attributes for row in await session.execute(query.with_for_update(of=Revision))}
+    locked = query.order_by(Revision.seq).with_for_update(of=Revision)
+    rows = {row.id: row.attributes for row in await session.execute(locked)}
     for ident, now in rows.items():
         if now == dict(attributes[ident]):
             await note_completed(session, {version.id: read_back[ident]}, ident)

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Sequence
 
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog import history, holdings, versions
@@ -90,12 +90,18 @@ async def delete(session: AsyncSession, store_id: str, version_id: str, because:
     return version
 
 
-async def expired(session: AsyncSession, retention_s: float) -> list[IndexVersion]:
-    """Versions that were live before and are past their retention."""
-    query = select(IndexVersion).where(
-        IndexVersion.state == VersionState.RETIRED, IndexVersion.retired_at < time.time() - retention_s
-    )
-    return list(await session.scalars(query.order_by(IndexVersion.seq).limit(100)))
+async def stores_with_expired(session: AsyncSession, retention_s: float) -> list[str]:
+    """Stores that have versions past their retention."""
+    query = select(IndexVersion.store_id).where(*_past(retention_s)).distinct()
+    return list(await session.scalars(query.limit(100)))
+
+
+async def expire(session: AsyncSession, store_id: str, retention_s: float) -> None:
+    """Give up the versions of a store that were live before and are past their retention."""
+    await versions.alone(session, store_id)  # one that is made live again at this moment is not past it any more
+    query = select(IndexVersion.id).where(IndexVersion.store_id == store_id, *_past(retention_s))
+    for version_id in await session.scalars(query):
+        await delete(session, store_id, version_id, Because(reason="past its retention"))
 
 
 async def unerased(session: AsyncSession, grace_s: float) -> list[IndexVersion]:
@@ -152,6 +158,10 @@ async def candidates(session: AsyncSession, store_id: str) -> Sequence[IndexVers
         (IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0),
     )
     return list(await session.scalars(query.order_by(IndexVersion.seq)))
+
+
+def _past(retention_s: float) -> tuple[ColumnElement[bool], ...]:
+    return IndexVersion.state == VersionState.RETIRED, IndexVersion.retired_at < time.time() - retention_s
 
 
 async def _switch(session: AsyncSession, store_id: str, to: IndexVersion, before_becomes: VersionState) -> None:

@@ -1,5 +1,6 @@
 """Which version answers: promoted on numbers or by force, rolled back with nothing lost, kept for a while, erased."""
 
+import itertools
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from indexes.catalog.version_tables import EventKind, VersionEvent
 from indexes.errors import Conflict, GateFailed, InvalidRequest
 from indexes.manifest import AnnSpec, Chunking
 from retrieval.query import Query
+from tests.actors import Actor
 from tests.workshop import ENGINEER, PROJECT, Workshop
 
 ANIMALS = ["badger", "heron", "otter", "lynx", "viper", "raven", "mole", "stoat", "crane", "newt", "toad", "hare"]
@@ -76,24 +78,32 @@ async def test_promoted_rolled_back_and_promoted_again_with_writes_in_between(wo
     await workshop.check(store)
 
 
-async def test_a_version_past_its_retention_is_erased_and_one_that_came_back_is_not(workshop: Workshop) -> None:
+async def grow_old(workshop: Workshop) -> None:
+    async with workshop.database.write() as session:
+        await session.execute(update(IndexVersion).values(retired_at=time.time() - 7200))
+
+
+async def test_a_version_past_its_retention_is_erased_unless_it_came_back(workshop: Workshop) -> None:
     store = await workshop.store()
     await workshop.upload(store, "a", "A rule. " * 20)
     await workshop.work()
-    finer = await workshop.built(store, chunking=Chunking(16, 0))
+    first, finer = store.live_version, await workshop.built(store, chunking=Chunking(16, 0))
     await workshop.promote(store, finer.id)
     await workshop.reconciler.once()
-    assert (await workshop.version(store.live_version)).state == VersionState.RETIRED
-    async with workshop.database.write() as session:
-        await session.execute(update(IndexVersion).values(retired_at=time.time() - 7200))
-    assert await workshop.rollback(store) == store.live_version
+    assert (await workshop.version(first)).state == VersionState.RETIRED
+    for steps in itertools.count(1):
+        await grow_old(workshop)
+        cleaning = Actor("reconciler", workshop.reconciler.once())
+        await cleaning.step(steps)
+        if (await workshop.version(first)).state == VersionState.DELETED:
+            break
+        assert await workshop.rollback(store) == first
+        await cleaning.finish()
+        await workshop.promote(store, finer.id)
+        assert (await workshop.version(first)).state == VersionState.RETIRED
+    await cleaning.finish()
     await workshop.reconciler.once()
-    await workshop.promote(store, finer.id)
-    async with workshop.database.write() as session:
-        await session.execute(update(IndexVersion).values(retired_at=time.time() - 7200))
-    for _ in range(2):
-        await workshop.reconciler.once()
-    erased = await workshop.version(store.live_version)
+    erased = await workshop.version(first)
     assert (erased.state, erased.erased) == (VersionState.DELETED, True)
     assert (await events(workshop, store))[-1].reason == "past its retention"
     await workshop.check(store)

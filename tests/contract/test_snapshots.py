@@ -1,8 +1,10 @@
 """Named points in time of a store."""
 
+import asyncio
+
 import pytest
 
-from indexes.catalog import snapshots
+from indexes.catalog import holdings, snapshots
 from indexes.catalog.tables import Store
 from indexes.errors import Conflict, NotFound
 from indexes.manifest import Chunking
@@ -69,3 +71,28 @@ async def test_a_snapshot_that_is_removed_at_this_moment_is_not_restored(worksho
         async with workshop.database.write() as session:
             await snapshots.restore(session, snapshot, ENGINEER)
     assert await workshop.documents(store) == {"a": "A rule."}
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_restoring_and_building_do_not_block_each_other(workshop: Workshop) -> None:
+    store = await workshop.store()
+    await written(workshop, store, a="An old rule.")
+    await workshop.snapshot(store, "one")
+    await written(workshop, store, a="A new rule.")
+    await workshop.snapshot(store, "two")
+    version = await workshop.version(store.live_version)
+    rows = await workshop.revisions(store)
+    read_back = dict.fromkeys(rows, 1)
+    attributes = {ident: row.attributes for ident, row in rows.items()}
+
+    async def verify() -> None:
+        for _ in range(60):
+            async with workshop.database.write() as session:
+                await holdings.note_verified(session, version, read_back, attributes)
+
+    async def restore() -> None:
+        for _ in range(30):
+            await workshop.restore(store, "one")
+            await workshop.restore(store, "two")
+
+    await asyncio.gather(verify(), restore())
