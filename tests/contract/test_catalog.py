@@ -303,7 +303,7 @@ async def test_completing_says_what_is_left_to_do(database: Database) -> None:
     new = await attach(database, store, await make_file(database))
     lease = await work_on(database, new)
     async with database.write() as session:
-        await work.put_chunks(session, lease, [])
+        await work.put_chunks(session, lease, "cut", [])
     async with database.write() as session:
         revisions.change_attributes(await revisions.get(session, store.id, new.file_id), {"team": "hr"})
     async with database.write() as session:
