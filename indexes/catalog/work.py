@@ -180,8 +180,9 @@ async def leftovers(session: AsyncSession, limit: int) -> list[Revision]:
 
 
 async def unsynced(session: AsyncSession, limit: int) -> list[Revision]:
-    """Current revisions whose points may still carry older attributes."""
-    query = select(Revision).where(Revision.state == RevisionState.CURRENT, ~Revision.attributes_synced)
+    """Revisions that readers may see, now or in a snapshot, whose points may still carry older attributes."""
+    named = and_(Revision.state == RevisionState.SUPERSEDED, holdings.in_snapshot())
+    query = select(Revision).where(or_(Revision.state == RevisionState.CURRENT, named), ~Revision.attributes_synced)
     return list(await session.scalars(query.order_by(Revision.seq).limit(limit)))
 
 

@@ -5,13 +5,16 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from sqlalchemy import select
 
-from indexes.catalog import builds, versions
+from indexes.catalog import builds, holdings, versions
 from indexes.catalog.tables import IndexVersion, Store, VersionState
 from indexes.errors import Conflict, NotFound
+from indexes.ids import chunk_id
 from indexes.manifest import AnnSpec, Chunking, LexicalSpec
+from indexes.model import Point, SparseVector
 from ingestion import rebuild
 from ingestion.reindex import Wanted
 from retrieval.query import Query
@@ -47,6 +50,11 @@ async def settled(workshop: Workshop, store: Store) -> None:
     for _ in range(2):
         await workshop.reconciler.once()
     await workshop.check(store)
+
+
+async def complete(workshop: Workshop, version: IndexVersion) -> bool:
+    async with workshop.database.read() as session:
+        return await holdings.is_complete(session, version)
 
 
 async def pinned(workshop: Workshop, store: Store, version: IndexVersion) -> dict[str, str]:
@@ -311,3 +319,59 @@ async def test_a_builder_gives_its_lease_back_after_the_last_of_its_writes(
     assert owners
     assert None not in owners
     await settled(workshop, store)
+
+
+async def test_a_version_is_ready_only_once_it_holds_what_the_catalog_says(workshop: Workshop, store: Store) -> None:
+    version = await workshop.begin(store, lexical=LexicalSpec(k=2.0))
+    actor = await builder(workshop)
+    while not await complete(workshop, version):
+        await actor.step()
+    index = workshop.engine.open(version.id, versions.opened_as(version).manifest)
+    lost, kept = await workshop.revisions(store)
+    stray = Point(chunk_id("rev_stray", "cut", 0), "rev_stray", np.ones(64, np.float32), SparseVector((), ()), {})
+    index.delete(lost)
+    index.upsert([stray])
+    assert (await workshop.version(version.id)).state == VersionState.BUILDING
+    await actor.finish()
+    ready = await workshop.version(version.id)
+    assert ready.inventory_hash == holdings.inventory_hash(workshop.inventory(ready))
+    assert workshop.inventory(ready).keys() == {lost, kept}
+    await settled(workshop, store)
+
+
+async def test_points_of_a_builder_that_died_are_erased_with_their_document(workshop: Workshop, store: Store) -> None:
+    version = await workshop.begin(store, embedding_model="hashing-32")
+    actor = await builder(workshop)
+    await actor.step(3)
+    await workshop.intake.delete_document(PROJECT, store.id, "a")
+    while not workshop.models.embedded["hashing-32"]:
+        await actor.step()
+    await actor.kill()
+    assert workshop.inventory(version)
+    async with workshop.database.write() as session:
+        await builds.pause(session, version, ENGINEER)
+    await workshop.reconciler.once()
+    assert workshop.inventory(version)  # whoever has the lease may be writing more of them
+    await workshop.expire()
+    await workshop.reconciler.once()
+    assert workshop.inventory(version) == {}
+    async with workshop.database.write() as session:
+        await builds.resume(session, version, ENGINEER)
+    await settled(workshop, store)
+
+
+async def test_a_build_that_begins_during_an_upload_gets_it(workshop: Workshop, store: Store) -> None:
+    for steps in itertools.count(1, 3):
+        await workshop.upload(store, "c", f"Rule {steps} of c. " * 9)
+        revision = await workshop.pipeline.claim()
+        assert revision is not None
+        worker = Actor("worker", workshop.pipeline.process(revision))
+        await worker.step(steps)
+        version = await workshop.built(store, chunking=Chunking(32 + steps, 0))
+        assert version.state == VersionState.READY
+        if worker.ended:
+            break
+        await worker.finish()
+        assert (await pinned(workshop, store, version))["c"].startswith(f"Rule {steps} of c.")
+        await settled(workshop, store)
+        await workshop.delete_version(store, version.id)

@@ -9,6 +9,7 @@ from indexes.catalog.tables import Store
 from indexes.errors import Conflict, NotFound
 from indexes.manifest import Chunking
 from retrieval.query import Query
+from tests.actors import Actor
 from tests.workshop import ENGINEER, PROJECT, Workshop
 
 
@@ -96,3 +97,16 @@ async def test_restoring_and_building_do_not_block_each_other(workshop: Workshop
             await workshop.restore(store, "two")
 
     await asyncio.gather(verify(), restore())
+
+
+async def test_attributes_reach_a_document_that_only_a_snapshot_names(workshop: Workshop) -> None:
+    store = await workshop.store()
+    revision = await workshop.upload(store, "a", "An old rule.", {"team": "hr"})
+    await workshop.work()
+    await workshop.snapshot(store, "before")
+    change = Actor("owner", workshop.intake.set_attributes(PROJECT, store.id, revision.file_id, {"team": "it"}))
+    await change.step_over_change()
+    await change.kill()
+    await written(workshop, store, a="A new rule.")
+    await workshop.reconciler.once()
+    await workshop.check(store)

@@ -99,6 +99,8 @@ class Store(RuleBasedStateMachine):
 
         (self.folder / "catalog.db").write_bytes(_empty_catalog())
         self.run(opened())
+        for key in "ab":
+            self.upload(key, length=2, at_once=True)
 
     def teardown(self) -> None:
         try:
@@ -117,13 +119,15 @@ class Store(RuleBasedStateMachine):
 
     # What owners do
 
-    @rule(key=KEYS, length=st.integers(1, 3))
-    def upload(self, key: str, length: int) -> None:
+    @rule(key=KEYS, length=st.integers(1, 3), at_once=st.booleans())
+    def upload(self, key: str, length: int, at_once: bool) -> None:
         self.number += 1
         text = f"Rule {self.number}. " + " ".join(f"It says {part}." for part in range(length * 6))
         self.documents.setdefault(key, Document()).writes[self.number] = text
         revision = self.run(self.workshop.upload(self.store, key, text, {"number": self.number}))
         self.numbers[revision.id] = self.number
+        if at_once:
+            self.run(self.workshop.work())
 
     @precondition(lambda self: self.documents)
     @rule(pick=PICK)
@@ -141,8 +145,8 @@ class Store(RuleBasedStateMachine):
         if listed:
             self.number += 1
             file_id = listed[pick % len(listed)].file_id
-            change = self.workshop.intake.set_attributes(PROJECT, self.store.id, file_id, {"number": self.number})
-            self._act("attributes", change)
+            attributes = {"number": self.number}
+            self._act("attributes", self.workshop.intake.set_attributes(PROJECT, self.store.id, file_id, attributes))
 
     # Who works
 
@@ -151,8 +155,10 @@ class Store(RuleBasedStateMachine):
         if (revision := self.run(self.workshop.pipeline.claim())) is not None:
             self._start(revision.id, self.workshop.pipeline.process(revision), steps)
 
-    @rule(steps=st.integers(1, 12))
-    def start_builder(self, steps: int) -> None:
+    @rule(change=st.sampled_from(CHANGES), steps=st.integers(0, 24))
+    def start_builder(self, change: dict[str, Any], steps: int) -> None:
+        with contextlib.suppress(Conflict):  # there is such a version, or one that is being built
+            self.run(self.workshop.begin(self.store, **change))
         if (row := self.run(self.workshop.claim_build())) is not None:
             self._start(row.id, self.workshop.builder.build(row), steps)
 
@@ -185,11 +191,6 @@ class Store(RuleBasedStateMachine):
         self.run(self.workshop.expire(*(actor.name for actor in self.actors)))
 
     # What engineers do
-
-    @rule(change=st.sampled_from(CHANGES))
-    def begin_build(self, change: dict[str, Any]) -> None:
-        with contextlib.suppress(Conflict):  # there is such a version, or one that is being built
-            self.run(self.workshop.begin(self.store, **change))
 
     @rule(pick=PICK, paused=st.booleans())
     def pause_or_resume(self, pick: int, paused: bool) -> None:
