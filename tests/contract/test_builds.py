@@ -215,7 +215,8 @@ async def test_documents_that_are_superseded_or_deleted_while_they_are_added(wor
 async def test_a_store_is_deleted_once_its_builder_has_let_go(workshop: Workshop, store: Store) -> None:
     version = await workshop.begin(store, embedding_model="hashing-32")
     actor = await builder(workshop)
-    await actor.step(7)
+    while not workshop.models.embedded["hashing-32"]:
+        await actor.step()
     await workshop.intake.delete_store(store)
     assert await workshop.version(version.id)  # or the builder would make it again, and nobody would know of it
     await actor.finish()
