@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog import builds, holdings, versions
+from indexes.catalog import chunks as chunk_rows
 from indexes.catalog.tables import IndexVersion, Store, VersionState
 from indexes.errors import Conflict, NotFound
 from indexes.ids import chunk_id
@@ -376,3 +378,22 @@ async def test_a_build_that_begins_during_an_upload_gets_it(workshop: Workshop, 
         assert (await pinned(workshop, store, version))["c"].startswith(f"Rule {steps} of c.")
         await settled(workshop, store)
         await workshop.delete_version(store, version.id)
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_chunks_are_not_forgotten_while_another_build_begins_to_share_them(
+    workshop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = await workshop.built(store, chunking=Chunking(16, 0))
+    await workshop.delete_version(store, version.id)
+    forget_cut, building = chunk_rows.forget_cut, []
+
+    async def meanwhile(session: AsyncSession, store_id: str, cut: str) -> None:
+        building.append(asyncio.create_task(workshop.built(store, chunking=Chunking(16, 0))))
+        await asyncio.wait(building, timeout=1)
+        await forget_cut(session, store_id, cut)
+
+    monkeypatch.setattr(chunk_rows, "forget_cut", meanwhile)
+    await workshop.reconciler.once()
+    await asyncio.gather(*building)
+    await settled(workshop, store)
