@@ -96,6 +96,7 @@ async def test_nor_is_what_stands_twice_in_a_document_or_was_not_built_yet(works
     assert (done.state, done.embedded) == (VersionState.READY, 0)
 
 
+@on_sqlite
 async def test_other_chunks_are_made_beside_those_that_answer(workshop: Workshop, store: Store) -> None:
     finer = await workshop.begin(store, chunking=Chunking(16, 0))
     before = await workshop.search(store)
@@ -230,6 +231,7 @@ async def test_a_store_is_deleted_once_its_builder_has_let_go(workshop: Workshop
         workshop.inventory(version)
 
 
+@on_sqlite
 async def test_a_version_is_erased_once_nobody_writes_to_it(workshop: Workshop, store: Store) -> None:
     version = await workshop.built(store, embedding_model="hashing-32")
     await workshop.upload(store, "c", RULES["a"] + RULES["b"])
@@ -363,6 +365,7 @@ async def test_points_of_a_builder_that_died_are_erased_with_their_document(work
     await settled(workshop, store)
 
 
+@on_sqlite
 async def test_a_build_that_begins_during_an_upload_gets_it(workshop: Workshop, store: Store) -> None:
     for steps in itertools.count(1, 3):
         await workshop.upload(store, "c", f"Rule {steps} of c. " * 9)
