@@ -138,6 +138,7 @@ class Eraser:
         """Erase what a deleted version holds, and the chunks that no other version of its store shares."""
         await to_its_end(self._engine.drop, version.id)
         async with self._database.write() as session:
+            await versions.alone(session, version.store_id)  # no build begins that would share them
             others = {one.manifest.cut for one in await versions.undeleted(session, version.store_id)}
             cut = versions.opened_as(version).manifest.cut
             if cut not in others:

@@ -88,8 +88,7 @@ class Builder:
             async with kept_alive(self.database, renewed, self.settings.lease_s):
                 await self._fill(build)
         except LeaseLost:
-            log.info("the build of %s was taken over, paused or cancelled", row.id)
-            await self._release(build)
+            await self._lost(build)
         except asyncio.CancelledError:
             await self._release(build)
             raise
@@ -200,6 +199,10 @@ class Builder:
         async with self.database.write() as session:
             await holdings.forget(session, version.id, revision_ids)
 
+    async def _lost(self, build: _Build) -> None:
+        log.info("the build of %s was taken over, paused or cancelled, or its store deleted", build.version.id)
+        await self._release(build)
+
     async def _release(self, build: _Build) -> None:
         async with self.database.write() as session:
             await builds.release(session, build.lease)
@@ -216,7 +219,7 @@ class Builder:
                     delay_s = self.settings.retry_delay_s * 2 ** min(attempts - 1, _MOST_DOUBLINGS)
                     await builds.postpone(session, build.lease, delay_s)
         except LeaseLost:
-            log.info("the build of %s was taken over, paused or cancelled", build.version.id)
+            await self._lost(build)
 
 
 async def _unheard(_filled: Filled) -> None:

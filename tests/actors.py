@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.database import Database
@@ -83,10 +84,13 @@ class Actor:
 
 
 class SteppedDatabase(Database):
-    """A database whose actors stop; whoever is none goes on as ever."""
+    """A database whose actors stop; whoever is none goes on as ever. No power is cut, so SQLite need not sync."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database._reader, database._writer)
+        if database.engine.dialect.name == "sqlite":
+            for engine in (database._reader, database._writer):
+                event.listen(engine.sync_engine, "connect", _unsynced)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -104,3 +108,7 @@ class SteppedDatabase(Database):
             yield session
         if actor:
             actor.changed += 1
+
+
+def _unsynced(connection: Any, _record: object) -> None:
+    connection.cursor().execute("PRAGMA synchronous = OFF")

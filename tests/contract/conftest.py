@@ -86,4 +86,6 @@ async def workshop(database: Database, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(erase, "_GRACE_TRIES", 1)
     monkeypatch.setattr(reconcile, "_GRACE_S", -1.0)
     monkeypatch.setattr(rebuild, "_REVISIONS_AT_ONCE", 1)
-    return Workshop(SteppedDatabase(database), tmp_path)
+    stepped = SteppedDatabase(database)
+    await stepped.close()  # and opened again on its first use
+    return Workshop(stepped, tmp_path)

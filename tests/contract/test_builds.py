@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog import builds, holdings, versions
+from indexes.catalog import chunks as chunk_rows
 from indexes.catalog.tables import IndexVersion, Store, VersionState
 from indexes.errors import Conflict, NotFound
 from indexes.ids import chunk_id
@@ -94,6 +96,7 @@ async def test_nor_is_what_stands_twice_in_a_document_or_was_not_built_yet(works
     assert (done.state, done.embedded) == (VersionState.READY, 0)
 
 
+@on_sqlite
 async def test_other_chunks_are_made_beside_those_that_answer(workshop: Workshop, store: Store) -> None:
     finer = await workshop.begin(store, chunking=Chunking(16, 0))
     before = await workshop.search(store)
@@ -215,7 +218,8 @@ async def test_documents_that_are_superseded_or_deleted_while_they_are_added(wor
 async def test_a_store_is_deleted_once_its_builder_has_let_go(workshop: Workshop, store: Store) -> None:
     version = await workshop.begin(store, embedding_model="hashing-32")
     actor = await builder(workshop)
-    await actor.step(7)
+    while not workshop.models.embedded["hashing-32"]:
+        await actor.step()
     await workshop.intake.delete_store(store)
     assert await workshop.version(version.id)  # or the builder would make it again, and nobody would know of it
     await actor.finish()
@@ -227,6 +231,7 @@ async def test_a_store_is_deleted_once_its_builder_has_let_go(workshop: Workshop
         workshop.inventory(version)
 
 
+@on_sqlite
 async def test_a_version_is_erased_once_nobody_writes_to_it(workshop: Workshop, store: Store) -> None:
     version = await workshop.built(store, embedding_model="hashing-32")
     await workshop.upload(store, "c", RULES["a"] + RULES["b"])
@@ -360,6 +365,7 @@ async def test_points_of_a_builder_that_died_are_erased_with_their_document(work
     await settled(workshop, store)
 
 
+@on_sqlite
 async def test_a_build_that_begins_during_an_upload_gets_it(workshop: Workshop, store: Store) -> None:
     for steps in itertools.count(1, 3):
         await workshop.upload(store, "c", f"Rule {steps} of c. " * 9)
@@ -375,3 +381,22 @@ async def test_a_build_that_begins_during_an_upload_gets_it(workshop: Workshop, 
         assert (await pinned(workshop, store, version))["c"].startswith(f"Rule {steps} of c.")
         await settled(workshop, store)
         await workshop.delete_version(store, version.id)
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_chunks_are_not_forgotten_while_another_build_begins_to_share_them(
+    workshop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = await workshop.built(store, chunking=Chunking(16, 0))
+    await workshop.delete_version(store, version.id)
+    forget_cut, building = chunk_rows.forget_cut, []
+
+    async def meanwhile(session: AsyncSession, store_id: str, cut: str) -> None:
+        building.append(asyncio.create_task(workshop.built(store, chunking=Chunking(16, 0))))
+        await asyncio.wait(building, timeout=1)
+        await forget_cut(session, store_id, cut)
+
+    monkeypatch.setattr(chunk_rows, "forget_cut", meanwhile)
+    await workshop.reconciler.once()
+    await asyncio.gather(*building)
+    await settled(workshop, store)

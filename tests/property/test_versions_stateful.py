@@ -26,7 +26,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import event
 
 from indexes.catalog import builds, schema, versions
 from indexes.catalog.database import open_database
@@ -92,8 +91,6 @@ class Store(RuleBasedStateMachine):
     def open(self) -> None:
         async def opened() -> None:
             database = SteppedDatabase(open_database(CatalogSettings(), self.folder))
-            for engine in (database._reader, database._writer):
-                event.listen(engine.sync_engine, "connect", _careless)
             self.workshop = Workshop(database, self.folder)
             self.store = await self.workshop.store()
 
@@ -321,11 +318,6 @@ def _empty_catalog() -> bytes:
 
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(made(Path(folder)))
-
-
-def _careless(connection: Any, _record: object) -> None:
-    """No power is cut here."""
-    connection.cursor().execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture
