@@ -84,11 +84,11 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
     server.start()
     request.addfinalizer(server.stop)
     endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    httpx.put(f"{endpoint}/documents").raise_for_status()
+    httpx.put(f"{endpoint}/orphans").raise_for_status()
     secret = SecretStr("test")
     return open_blobs(
         BlobSettings(
-            url="s3://documents/prefix",
+            url="s3://orphans/prefix",
             endpoint=endpoint,
             region="us-east-1",
             access_key_id=secret,
