@@ -61,7 +61,7 @@ class Searcher:
             ranked = await self._ranker.ranked(version, view.hidden, query)
             async with self._database.read() as session:
                 found = await visibility.visible(session, store_id, ranked.scores, view.snapshot_id)
-                missed = await visibility.any_visible(session, view.hidden, view.snapshot_id)
+                missed = await visibility.any_came(session, view)
             # What was superseded during this search is gone from the hits, or was erased before it could be one, and
             # what came in its place was hidden when it began: look again, so that the reader sees one of the two.
             if (len(found) == len(ranked.scores) and not missed) or attempt == _TRIES - 1:

@@ -1,6 +1,6 @@
 """What a search may see, asked of the catalog at its start and again at its end (I4, I9)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, select
@@ -12,6 +12,8 @@ from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionSta
 from indexes.catalog.versions import Version, opened_as, read_manifest, searchable
 from indexes.errors import NotFound
 from indexes.model import Attributes, Chunk, Span
+
+_GONE = (RevisionState.SUPERSEDED, RevisionState.DELETED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +27,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The version that answers for a store, and the revisions with points in it that nobody may see."""
+    """The version that answers for a store, and the revisions with points in it that nobody may see.
+
+    `arriving` are those of them that are still being worked on.
+    """
 
     store_id: str
     version: Version
     hidden: tuple[str, ...]
+    arriving: tuple[str, ...]
     last_active_at: float
     candidates: tuple[Candidate, ...] = ()
     snapshot_id: str | None = None
@@ -83,8 +89,19 @@ async def view(
         if row.id != live.id
     )
     snapshot_id = None if snapshot is None else (await snapshots.get(session, store_id, snapshot)).id
-    hidden = select(Revision.id).where(Revision.store_id == store_id, Revision.has_points, ~_readable(snapshot_id))
-    return View(store_id, version, tuple(await session.scalars(hidden)), live.last_active_at, candidates, snapshot_id)
+    unseen = select(Revision.id, Revision.state).where(
+        Revision.store_id == store_id, Revision.has_points, ~_readable(snapshot_id)
+    )
+    hidden = list(await session.execute(unseen))
+    return View(
+        store_id=store_id,
+        version=version,
+        hidden=tuple(row.id for row in hidden),
+        arriving=tuple(row.id for row in hidden if row.state not in _GONE),
+        last_active_at=live.last_active_at,
+        candidates=candidates,
+        snapshot_id=snapshot_id,
+    )
 
 
 async def visible(
@@ -104,10 +121,11 @@ async def visible(
     }
 
 
-async def any_visible(session: AsyncSession, revision_ids: Sequence[str], snapshot_id: str | None = None) -> bool:
-    """Whether one of the revisions, which were hidden when a search began, is to be seen now."""
-    for ids in batched(revision_ids):
-        query = select(Revision.id).where(Revision.id.in_(ids), _readable(snapshot_id))
+async def any_came(session: AsyncSession, view: View) -> bool:
+    """Whether a revision that was hidden when a search began is to be seen now, or was so meanwhile."""
+    came_and_went = Revision.id.in_(view.arriving) & (Revision.state == RevisionState.SUPERSEDED)
+    for ids in batched(view.hidden):
+        query = select(Revision.id).where(Revision.id.in_(ids), _readable(view.snapshot_id) | came_and_went)
         if await session.scalar(query.limit(1)) is not None:
             return True
     return False

@@ -22,7 +22,7 @@ KEYS = 2_000
 
 def chosen(shares: list[float], query: Query) -> str:
     candidates = tuple(Candidate(Version(f"ixv_{number}", MANIFEST), 0.0, share) for number, share in enumerate(shares))
-    view = View("vs_1", Version("ixv_live", MANIFEST), (), 0.0, candidates)
+    view = View("vs_1", Version("ixv_live", MANIFEST), (), (), 0.0, candidates)
     return Traffic(None, None).chosen(view, query).id  # type: ignore[arg-type]
 
 

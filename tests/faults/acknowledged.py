@@ -203,7 +203,7 @@ class Reader(threading.Thread):
             self._seen[key] = _Seen(found.pop(), deletes)
             if seen and self._seen[key].version < seen.version:
                 self.torn.append(f"{key}: {self._seen[key].version} after {seen.version}")
-        elif seen and seen.deletes % 2 == 0 and seen.deletes == entry.deletes:
+        elif seen and seen.deletes % 2 == 0 and seen.deletes == entry.deletes and GONE not in entry.may_be():
             self.torn.append(f"{key}: nothing after {seen.version}, and nobody deleted it")
 
 

@@ -6,7 +6,11 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import update
+
 from api.state import Storage, working
+from indexes.catalog import visibility
+from indexes.catalog.tables import Revision, RevisionState
 from indexes.index import Engine, Index
 from indexes.manifest import Manifest
 from indexes.model import Match
@@ -73,3 +77,18 @@ async def test_a_search_that_began_before_finds_what_came_in_its_place(storage: 
         assert await asyncio.to_thread(staged.stored.wait, _WAIT_S)
         (hit,) = await searcher.search("p", store.id, Query(("text",), limit=5))
     assert hit.chunk.text == "The new text."
+
+
+async def test_a_revision_that_came_and_went_meanwhile_is_noticed(storage: Storage, ingest: Any) -> None:
+    store = await ingest.store()
+    await ingest.attach(store, "a.md", "The text.")
+    async with storage.database.write() as session:
+        await session.execute(update(Revision).values(has_points=True))
+    async with storage.database.read() as session:
+        before = await visibility.view(session, "p", store.id)
+        assert not await visibility.any_came(session, before)
+    async with storage.database.write() as session:
+        await session.execute(update(Revision).values(state=RevisionState.SUPERSEDED))
+    async with storage.database.read() as session:
+        assert await visibility.any_came(session, before)
+        assert not await visibility.any_came(session, await visibility.view(session, "p", store.id))
