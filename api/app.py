@@ -8,15 +8,20 @@ from fastapi import FastAPI
 from api import errors
 from api.middleware import middleware
 from api.routes import (
+    boxes,
     chat,
+    comparisons,
     documents,
     events,
     file_batches,
     files,
+    golden_sets,
     index_versions,
     models,
     operations,
+    promotion,
     responses,
+    snapshots,
     vector_store_files,
     vector_stores,
 )
@@ -27,10 +32,15 @@ ROUTERS = (
     files,
     vector_stores,
     vector_store_files,
+    boxes,
     file_batches,
     documents,
     events,
     index_versions,
+    promotion,
+    comparisons,
+    golden_sets,
+    snapshots,
     responses,
     chat,
     models,
@@ -55,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         description="Search and cited answers over your documents, by OpenAI's own API and what it lacks.",
         lifespan=lifespan,
         responses=errors.RESPONSES,
-        middleware=middleware(settings.server.max_json_bytes),
+        middleware=middleware(settings.server.max_json_bytes, settings.server.stall_s),
     )
     errors.install(app)
     for module in (*ROUTERS, operations):

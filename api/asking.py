@@ -9,8 +9,10 @@ from typing import Any
 
 from api.response_draft import AskEvent, Searched
 from api.state import State
+from api.wire.chat import ChatCreate
 from api.wire.file_search import FileSearchTool
 from api.wire.filters import to_filter
+from api.wire.responses import ResponseCreate
 from api.wire.search import RankingOptions
 from generation.model import Answer, Answered, Question
 from indexes.catalog import responses, stores
@@ -22,11 +24,12 @@ from retrieval.query import Query
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who answers, and from what."""
+    """Who answers, from what, and to whom as far as the app says."""
 
     answerer: str
     store_ids: tuple[str, ...]
     tool: FileSearchTool | None
+    session: str | None = None
 
 
 @dataclass(slots=True)
@@ -47,15 +50,18 @@ class Record:
         return {hit.chunk.revision_id for hit in self.hits} | self.earlier
 
 
-async def target(state: State, project: str, model: str | None, tools: Sequence[FileSearchTool]) -> Target:
-    """Read `model`, which may be `{answerer}@{store}`, and the tool. Raises InvalidRequest where no store is named."""
-    name, at, named = (model or "").partition("@")
+async def target(state: State, project: str, request: ResponseCreate | ChatCreate) -> Target:
+    """Read `model`, which may be `{answerer}@{store}`, and the tool.
+
+    Raises InvalidRequest where no store is named, and where one index version is named for several.
+    """
+    name, at, named = (request.model or "").partition("@")
     answerer = state.answering.check(name)
-    tool = tools[0] if tools else None
+    tool = request.tools[0] if request.tools else None
     if at:
         async with state.database.read() as session:
             store = await stores.named(session, project, named)
-        return Target(answerer, (store.id,), tool)
+        return Target(answerer, (store.id,), tool, request.session)
     if tool is None:
         raise InvalidRequest(
             "No vector store is named. Send tools=[{'type': 'file_search', 'vector_store_ids': ['vs_…']}], or name the "
@@ -63,7 +69,13 @@ async def target(state: State, project: str, model: str | None, tools: Sequence[
             code="missing_required_parameter",
             param="tools",
         )
-    return Target(answerer, tuple(dict.fromkeys(tool.vector_store_ids)), tool)
+    store_ids = tuple(dict.fromkeys(tool.vector_store_ids))
+    if tool.index_version is not None and len(store_ids) > 1:
+        raise InvalidRequest(
+            "An index version is of one vector store: name only that in `vector_store_ids`, or leave the version out.",
+            param="tools[0].index_version",
+        )
+    return Target(answerer, store_ids, tool, request.session)
 
 
 async def keep_trace(state: State, where: Target, question: Question, record: Record) -> None:
@@ -76,7 +88,7 @@ async def ask(state: State, where: Target, question: Question, record: Record) -
     """Search, then answer; `record` is filled on the way. Past capacity the first event raises Overloaded."""
     async with state.capacity:
         started = time.perf_counter()
-        query = _query(state, where.tool, question)
+        query = _query(state, where, question)
         found = [hit for one in where.store_ids for hit in await state.searcher.search(record.project, one, query)]
         record.hits = sorted(found, key=lambda hit: -hit.scores.fused)[: query.limit]
         searched = time.perf_counter()
@@ -102,7 +114,8 @@ async def _still_there(state: State, record: Record) -> None:
             )
 
 
-def _query(state: State, tool: FileSearchTool | None, question: Question) -> Query:
+def _query(state: State, where: Target, question: Question) -> Query:
+    tool = where.tool
     options = (tool.ranking_options if tool else None) or RankingOptions()
     weights = options.hybrid_search
     return Query(
@@ -112,6 +125,9 @@ def _query(state: State, tool: FileSearchTool | None, question: Question) -> Que
         score_threshold=options.score_threshold or 0.0,
         dense_weight=weights.embedding_weight if weights else None,
         lexical_weight=weights.text_weight if weights else None,
+        index_version=tool.index_version if tool else None,
+        snapshot=tool.snapshot if tool else None,
+        sticky_key=where.session,
     )
 
 
@@ -122,6 +138,7 @@ def _trace(where: Target, question: Question, record: Record) -> dict[str, Any]:
         "question_sha256": hashlib.sha256(question.text.encode()).hexdigest(),
         "store_ids": list(where.store_ids),
         "index_versions": sorted({hit.index_version for hit in record.hits}),
+        "snapshot": where.tool.snapshot if where.tool else None,
         "answerer": where.answerer,
         "model": answer.model,
         "prompt_version": answer.prompt_version,

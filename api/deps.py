@@ -78,7 +78,18 @@ def fingerprinted(request: Request, key: str, content: bytes) -> Idempotency:
     return Idempotency(key, digest)
 
 
+SessionHeader = Annotated[
+    str | None,
+    Header(
+        alias="x-session-id",
+        max_length=512,
+        description="Whose searches belong together: while a new index version answers a share of the queries, those "
+        "of the same session are always answered by the same one.",
+    ),
+]
 IdempotencyDep = Annotated[Idempotency | None, Depends(_idempotency)]
 StoreId = Annotated[str, Path(description="Id of the vector store, `vs_…`.")]
 FileId = Annotated[str, Path(description="Id of the file, `file-…`.")]
+VersionId = Annotated[str, Path(description="Id of the index version, `ixv_…`.")]
+SnapshotId = Annotated[str, Path(description="Id or name of the snapshot.")]
 BatchId = Annotated[str, Path(description="Id of the batch, `vsfb_…`.")]

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from api.validation import explain
+from api.wire.comparisons import GateRefusal, GateReport
 from api.wire.errors import ErrorDetail, ErrorReply
 from indexes import errors
 
@@ -29,8 +30,10 @@ TABLE: Mapping[type[errors.CitewellError], tuple[int, str]] = {
     errors.NotFound: (404, "invalid_request_error"),
     errors.Conflict: (409, "invalid_request_error"),
     errors.TooLarge: (413, "invalid_request_error"),
+    errors.TooSlow: (408, "invalid_request_error"),
     errors.Overloaded: (429, "rate_limit_error"),
     errors.Unavailable: (503, "server_error"),
+    errors.StorageFull: (507, "server_error"),
 }
 
 # What every route may answer, for OpenAPI: give it to FastAPI as `responses`.
@@ -59,7 +62,10 @@ def error_response(error: Exception) -> JSONResponse:
     status = status_and_type(error)[0] if isinstance(error, errors.CitewellError) else 500
     if status == 500:
         logger.error("request failed", exc_info=error)
-    return _reply(status, detail_of(error), _retry_headers(status, error))
+    reply = ErrorReply(error=detail_of(error))
+    if isinstance(error, errors.GateFailed):
+        reply = GateRefusal(error=reply.error, report=GateReport.model_validate(error.report))
+    return _reply(status, reply, _retry_headers(status, error))
 
 
 def install(app: FastAPI) -> None:
@@ -69,8 +75,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
 
 
-def _reply(status: int, detail: ErrorDetail, headers: Mapping[str, str]) -> JSONResponse:
-    return JSONResponse(ErrorReply(error=detail).model_dump(), status_code=status, headers=dict(headers))
+def _reply(status: int, reply: ErrorReply, headers: Mapping[str, str]) -> JSONResponse:
+    return JSONResponse(reply.model_dump(), status_code=status, headers=dict(headers))
 
 
 def _retry_headers(status: int, error: Exception) -> dict[str, str]:
@@ -79,6 +85,8 @@ def _retry_headers(status: int, error: Exception) -> dict[str, str]:
             "retry-after": str(math.ceil(error.retry_after_s)),
             "retry-after-ms": str(math.ceil(error.retry_after_s * 1000)),
         }
+    if isinstance(error, errors.TooSlow):
+        return {"connection": "close"}  # the rest of its body must not be taken for a request
     # The official client would send a refused 409 again, twice.
     return {"x-should-retry": "false"} if status < 500 else {}
 
@@ -109,7 +117,7 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
         case _:
             kind = "invalid_request_error" if error.status_code < 500 else "server_error"
             detail = ErrorDetail(message=error.detail, type=kind, code="http_error")
-            return _reply(error.status_code, detail, error.headers or {})
+            return _reply(error.status_code, ErrorReply(error=detail), error.headers or {})
     return error_response(refusal)
 
 
@@ -126,4 +134,4 @@ def _wrong_method(request: Request, headers: Mapping[str, str]) -> JSONResponse:
     hint = f" Use {allowed}." if allowed else ""
     message = f"{request.url.path} does not take {request.method}.{hint}"
     detail = ErrorDetail(message=message, type="invalid_request_error", code="method_not_allowed")
-    return _reply(405, detail, {**headers, "x-should-retry": "false"})
+    return _reply(405, ErrorReply(error=detail), {**headers, "x-should-retry": "false"})

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 
 from api.app import create_app
-from api.process import configure_logs, exit_once_drained
+from api.process import KEEP_ALIVE_S, configure_logs, exit_once_drained
 from api.settings import Settings
 from api.state import open_storage, working
 from indexes.catalog import keys, schema
@@ -28,6 +28,7 @@ def serve(settings: Settings) -> None:
         port=settings.server.port,
         access_log=False,
         log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=math.ceil(settings.server.drain_s),
     )
     server = uvicorn.Server(config)

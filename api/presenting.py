@@ -7,12 +7,12 @@ from api.wire.chunking import from_chunking
 from api.wire.documents import Document, DocumentChunk, SupersededRevision
 from api.wire.file_batches import FileBatch
 from api.wire.files import FileObject
-from api.wire.index_versions import BuildProgress, IndexVersion, IndexVersionCounts
 from api.wire.receipts import DeleteReceipt, Gone, VersionChecked
 from api.wire.vector_store_files import DocumentProblem, FileStatus, LastError, VectorStoreFile
 from api.wire.vector_stores import ExpiresAfter, FileCounts, VectorStore
+from evaluation.thresholds import Thresholds
 from indexes.catalog import tables
-from indexes.catalog.stores import Chunks, Counts
+from indexes.catalog.stores import Counts
 from indexes.catalog.tables import Revision, RevisionState
 from indexes.manifest import Chunking
 from ingestion import receipt as receipts
@@ -43,7 +43,7 @@ def file(row: tables.File) -> FileObject:
             "created_at": int(row.created_at),
             "filename": row.filename,
             "purpose": row.purpose,
-            "expires_at": _seconds(row.expires_at),
+            "expires_at": seconds(row.expires_at),
             "sha256": row.sha256,
         }
     )
@@ -68,6 +68,7 @@ def store(row: tables.Store, counts: Counts, eta_s: float | None = None) -> Vect
         expires_after=ExpiresAfter(anchor="last_active_at", days=days) if days else None,
         expires_at=int(row.last_active_at + days * 86_400) if days else None,
         live_index_version=row.live_version,
+        gate=Thresholds(**row.gate),
     )
 
 
@@ -101,7 +102,7 @@ def store_file(row: Revision, eta_s: float | None = None, parent: Revision | Non
         chunks_done=row.chunks_done,
         chunks_total=row.chunks_total or None,
         attempts=row.attempts,
-        started_at=_seconds(row.started_at),
+        started_at=seconds(row.started_at),
         updated_at=int(row.updated_at),
         eta_s=eta_s,
         error=_problem(row),
@@ -149,7 +150,7 @@ def document(
         chunks_done=row.chunks_done,
         chunks_total=row.chunks_total or None,
         attempts=row.attempts,
-        started_at=_seconds(row.started_at),
+        started_at=seconds(row.started_at),
         updated_at=int(row.updated_at),
         eta_s=eta_s,
         error=_problem(row),
@@ -194,27 +195,6 @@ def chunk(row: tables.ChunkRow) -> DocumentChunk:
     )
 
 
-def index_version(row: tables.IndexVersion, counts: Counts, chunks: Chunks) -> IndexVersion:
-    """An index version with what it holds."""
-    return IndexVersion(
-        id=row.id,
-        vector_store_id=row.store_id,
-        status=row.state.value,
-        manifest=row.manifest,
-        manifest_hash=row.manifest_hash,
-        counts=IndexVersionCounts(
-            files=counts.completed,
-            chunks=chunks.total,
-            embedded=chunks.total - chunks.reused,
-            reused=chunks.reused,
-        ),
-        progress=BuildProgress(done=counts.completed, total=counts.completed + counts.in_progress),
-        created_at=int(row.created_at),
-        promoted_at=_seconds(row.promoted_at),
-        error=DocumentProblem(code="build_failed", message=row.error) if row.error else None,
-    )
-
-
 def _gone(counted: receipts.Gone) -> Gone:
     return Gone(found=counted.found, remaining=counted.remaining)
 
@@ -229,5 +209,6 @@ def _chunking(row: Revision) -> Chunking | None:
     return Chunking(row.max_tokens, row.overlap_tokens or 0) if row.max_tokens else None
 
 
-def _seconds(at: float | None) -> int | None:
+def seconds(at: float | None) -> int | None:
+    """A time as the wire has it."""
     return None if at is None else int(at)

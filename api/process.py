@@ -6,6 +6,9 @@ import sys
 
 from api.request_id import RequestIdFilter
 
+KEEP_ALIVE_S = 75
+"""Longer than clients and proxies keep an idle connection, so that none is closed while it is being used."""
+
 
 def configure_logs() -> None:
     """One line a record on standard error, with the id of the request it belongs to."""

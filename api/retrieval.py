@@ -15,7 +15,7 @@ from pathlib import Path
 import uvicorn
 
 from api.limits import Capacity
-from api.process import configure_logs, exit_once_drained
+from api.process import KEEP_ALIVE_S, configure_logs, exit_once_drained
 from api.retrieval_app import Lane, Served, create_retrieval_app
 from api.settings import RetrievalSettings, Settings
 from indexes.embedders.models import Models
@@ -24,7 +24,6 @@ from indexes.errors import CitewellError, SettingsError
 from indexes.remote import secret
 
 log = logging.getLogger(__name__)
-_KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that none is closed while it is being used
 
 
 def retrieve(settings: Settings) -> None:
@@ -46,7 +45,7 @@ async def _retrieve(settings: Settings) -> None:
                 lifespan="off",
                 access_log=False,
                 log_config=None,
-                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=math.ceil(settings.server.drain_s),
             )
             log.info("listening on %s", address)

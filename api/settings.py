@@ -43,6 +43,13 @@ class ServerSettings(Section):
     host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` for all of this machine's.")
     port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
     max_upload_bytes: int = Field(512 * MEBIBYTE, ge=1, description="The largest file that can be uploaded.")
+    min_free_bytes: int = Field(
+        256 * MEBIBYTE, ge=0, description="Uploads are refused while the disk of the home has less left than this."
+    )
+    max_uploads: int = Field(32, ge=1, le=10_000, description="Uploads at once; more are refused with 429.")
+    stall_s: float = Field(
+        30, gt=0, le=3600, description="How long a client may neither send nor take anything before it is cut off."
+    )
     max_json_bytes: int = Field(16 * MEBIBYTE, ge=1024, description="The largest body of any other request.")
     max_concurrent_requests: int = Field(
         64, ge=1, le=10_000, description="Searches and answers at once; more are refused with 429."

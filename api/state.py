@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -37,8 +38,9 @@ from ingestion.pipeline import Pipeline
 from ingestion.queue import Queue, redis_settings
 from ingestion.rebuild import Builder
 from ingestion.recognition import Tesseract
-from ingestion.reconcile import Reconciler
+from ingestion.reconcile import Reconciler, repeated
 from ingestion.reindex import Reindexer
+from ingestion.sweep import GRACE_S, SWEEP_S, Sweeper
 from ingestion.valkey import Valkey
 from ingestion.vectors import VectorMaker
 from ingestion.worker import Worker
@@ -46,6 +48,7 @@ from retrieval.observations import Observations
 from retrieval.ranking import Ranker
 from retrieval.search import Searcher
 from retrieval.traffic import Traffic
+from retrieval.warming import Warmer
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +84,7 @@ class State:
     answering: Answering
     capacity: Capacity
     listeners: Capacity
+    uploads: Capacity
     incoming: Path
 
     async def health(self) -> dict[str, str]:
@@ -127,6 +131,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
     observations = Observations(storage.database, settings.search.recorded_queries)
     traffic = Traffic(ranker, observations)
     writing = asyncio.create_task(observations.run())
+    warming = asyncio.create_task(Warmer(storage.database, ranker).run())
     async with Answering.open(settings.generation, storage.models) as answering:
         try:
             yield State(
@@ -145,13 +150,14 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
                 answering=answering,
                 capacity=Capacity(settings.server.max_concurrent_requests),
                 listeners=Capacity(settings.server.max_event_streams),
+                uploads=Capacity(settings.server.max_uploads),
                 incoming=incoming,
             )
         finally:
             await traffic.close()
-            await _stopped(writing)
-            await observations.flush()
-            await _stopped(loading)
+            await _stopped(warming, writing, loading)
+            with contextlib.suppress(CitewellError):
+                await observations.flush()
 
 
 @asynccontextmanager
@@ -183,18 +189,22 @@ async def working(storage: Storage) -> AsyncIterator[None]:
     )
     builder = Builder(storage.database, storage.blobs, storage.engine, cutter, filler, settings)
     reconciler = Reconciler(storage.database, storage.eraser, storage.intake, settings.retention_h * 3600)
-    worker = asyncio.create_task(Worker(storage.queue, pipeline, builder, reconciler, settings).run())
+    sweeper = Sweeper(storage.database, storage.blobs)
+    tasks = [
+        asyncio.create_task(Worker(storage.queue, pipeline, builder, reconciler, settings).run()),
+        asyncio.create_task(repeated(sweeper.once, SWEEP_S)),
+    ]
     try:
         yield
     finally:
-        await _stopped(worker)
+        await _stopped(*tasks)
         await children.close()
 
 
-async def _stopped(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+async def _stopped(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 def _elsewhere(settings: EmbeddingSettings, home: Path) -> Endpoint | None:
@@ -209,8 +219,8 @@ async def _valkey(settings: Settings, stack: AsyncExitStack) -> Valkey | None:
     if settings.queue.url is not None:
         return None
     server = Valkey(settings.home / "queue")
-    await server.start()
     stack.push_async_callback(server.stop)
+    await server.start()
     return server
 
 
@@ -250,6 +260,8 @@ async def _engine_health(engine: Engine, models: Models) -> str:
 
 
 def _discard(incoming: Path) -> None:
-    """Remove what a killed process left of uploads that were never acknowledged."""
+    """Remove what a killed process left of uploads that were never acknowledged; others may be receiving theirs."""
     for path in incoming.glob("upload-*"):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - GRACE_S:
+                path.unlink()

@@ -3,17 +3,20 @@
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 
-from indexes.errors import InvalidRequest, TooLarge
+from indexes.errors import InvalidRequest, StorageFull, TooLarge
+from indexes.room import full_disks, require_room
+from ingestion.threads import to_its_end
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks  # exists for type checkers only
@@ -23,6 +26,8 @@ _FIELDS = 16
 _OVERHEAD_BYTES = 1 << 20
 """What a multipart body may hold beside the file itself."""
 _LINGER_S = 30.0
+_WRITE_BYTES = 1 << 20
+"""Hashed and written at a time, in a thread: a disk that is behind must not stop the event loop."""
 
 
 @dataclass(slots=True)
@@ -36,24 +41,40 @@ class Received:
     fields: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """The largest file, and what must be left on the disk beside it."""
+
+    max_bytes: int
+    min_free_bytes: int
+
+
 @asynccontextmanager
-async def received(request: Request, folder: Path, max_bytes: int) -> AsyncIterator[Received]:
+async def received(request: Request, folder: Path, limits: UploadLimits) -> AsyncIterator[Received]:
     """Read the body. The temporary file, in `folder`, is removed at the end unless it was moved away.
 
-    Raises TooLarge past `max_bytes` and InvalidRequest where the body is not multipart or is cut off.
+    Raises TooLarge and StorageFull past the limits, and InvalidRequest where the body is not multipart or is cut off.
     """
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes + _OVERHEAD_BYTES:
+    try:
+        _check_announced(request, folder, limits)
+    except (TooLarge, StorageFull):
         await _linger(request)
-        raise _too_large(max_bytes)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix="upload-", delete=False) as file:
-        reading = _Reading(file.write, Received(Path(file.name)), max_bytes)
+        raise
+    with full_disks(), tempfile.NamedTemporaryFile(dir=folder, prefix="upload-", delete=False) as file:
+        reading = _Reading(file, Received(Path(file.name)), limits)
         try:
             await _read(request, reading)
-            file.flush()
             yield reading.finished()
         finally:
-            reading.result.path.unlink(missing_ok=True)
+            await asyncio.to_thread(reading.result.path.unlink, missing_ok=True)
+
+
+def _check_announced(request: Request, folder: Path, limits: UploadLimits) -> None:
+    announced = request.headers.get("content-length", "")
+    coming_bytes = int(announced) if announced.isdecimal() else 0
+    if coming_bytes > limits.max_bytes + _OVERHEAD_BYTES:
+        raise _too_large(limits.max_bytes)
+    require_room(folder, coming_bytes + limits.min_free_bytes)
 
 
 async def _read(request: Request, reading: "_Reading") -> None:
@@ -62,16 +83,19 @@ async def _read(request: Request, reading: "_Reading") -> None:
         raise InvalidRequest(
             "Send the file as multipart/form-data with the fields `file` and `purpose`.", code="invalid_body"
         )
-    parser = MultipartParser(options[b"boundary"], reading.callbacks())
     try:
+        parser = MultipartParser(options[b"boundary"], reading.callbacks())
         async for piece in request.stream():
             parser.write(piece)
+            if len(reading.unwritten) >= _WRITE_BYTES:
+                await to_its_end(reading.write)
         parser.finalize()
-    except MultipartParseError as error:
+        await to_its_end(reading.write)
+    except (FormParserError, ClientDisconnect) as error:
         raise InvalidRequest(
             f"The multipart body cannot be read: {error}. Send it again.", code="invalid_body"
         ) from error
-    except TooLarge:
+    except (TooLarge, StorageFull):
         await _linger(request)
         raise
 
@@ -84,8 +108,8 @@ async def _linger(request: Request) -> None:
         async with asyncio.timeout(_LINGER_S):
             async for _ in request.stream():
                 pass
-    except (TimeoutError, RuntimeError):
-        return
+    except (TimeoutError, RuntimeError, ClientDisconnect, HTTPException):
+        return  # it took too long, was read to its end before, left, or stalled
 
 
 def _too_large(max_bytes: int) -> TooLarge:
@@ -100,10 +124,11 @@ def _too_large(max_bytes: int) -> TooLarge:
 class _Reading:
     """The state of one multipart body: which part is being read, and where its bytes go."""
 
-    def __init__(self, write: Callable[[bytes], int], result: Received, max_bytes: int) -> None:
+    def __init__(self, file: IO[bytes], result: Received, limits: UploadLimits) -> None:
         self.result = result
-        self._write = write
-        self._max_bytes = max_bytes
+        self.unwritten = bytearray()
+        self._file = file
+        self._limits = limits
         self._hash = hashlib.sha256()
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._headers: dict[bytes, bytes] = {}
@@ -122,6 +147,15 @@ class _Reading:
             "on_part_data": self._part_data,
             "on_part_end": self._part_end,
         }
+
+    def write(self) -> None:
+        """Hash and write what has come in. Blocks. Raises StorageFull."""
+        data, self.unwritten = self.unwritten, bytearray()
+        require_room(self.result.path.parent, len(data) + self._limits.min_free_bytes)
+        self._hash.update(data)
+        with full_disks():
+            self._file.write(data)
+            self._file.flush()
 
     def finished(self) -> Received:
         """The result. Raises InvalidRequest where no file came."""
@@ -162,10 +196,9 @@ class _Reading:
                 raise InvalidRequest(f"`{self._name}` is too long.", param=self._name)
             return
         self.result.bytes += len(piece)
-        if self.result.bytes > self._max_bytes:
-            raise _too_large(self._max_bytes)
-        self._hash.update(piece)
-        self._write(piece)
+        if self.result.bytes > self._limits.max_bytes:
+            raise _too_large(self._limits.max_bytes)
+        self.unwritten += piece
 
     def _part_end(self) -> None:
         if not self._is_file:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +26,17 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(home: Path) -> Iterator[Service]:
-    """A service on `home`, by default settings, for the length of the block; its log is `serve.log` there."""
+def serving(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
+    """A service on `home` for the length of the block, by default settings but for these environment variables.
+
+    Its log is `serve.log` there.
+    """
     home.mkdir(parents=True, exist_ok=True)
     config, log = home / "citewell.toml", home / "serve.log"
     config.touch()
     port = _free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CITEWELL_")}
-    environment |= {"CITEWELL_HOME": str(home), "CITEWELL_CONFIG": str(config)}
+    environment |= {"CITEWELL_HOME": str(home), "CITEWELL_CONFIG": str(config), **(settings or {})}
     command = [sys.executable, "-m", "api.cli.main", "serve", "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)

@@ -16,7 +16,7 @@ from indexes.catalog.visibility import Visible
 from retrieval.query import Query
 from retrieval.ranking import Ranked, Ranker
 
-_DEPTH = 50
+_DEPTH = 60
 _NEAREST = 10
 _MOST_EXACT = 50
 """Searches that compare every point; recall is known well enough after so many."""

@@ -35,7 +35,7 @@ def _remarks(evidence: Evidence, changes: Sequence[Change], thresholds: Threshol
     if len(judged) < thresholds.min_queries:
         yield (
             f"{len(judged)} queries are judged, and {thresholds.min_queries} are needed to tell better from worse. "
-            "Overlap only shows that the candidate finds neither noise nor the same: read some of the changed queries."
+            "Overlap only shows whether the candidate finds noise: read some of the changed queries."
         )
     missed = sum(
         not (one.live and one.live.recall_10) and not (one.candidate and one.candidate.recall_10) for one in judged

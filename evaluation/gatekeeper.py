@@ -10,9 +10,10 @@ from evaluation.gate import assess
 from evaluation.golden import GoldenSet
 from evaluation.report import Verdict
 from evaluation.thresholds import Thresholds
-from indexes.catalog import comparisons, observed, promotion, stores, versions
+from indexes.catalog import comparisons, idempotency, observed, promotion, stores, versions
 from indexes.catalog.database import Database
 from indexes.catalog.history import Because
+from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.tables import IndexVersion, VersionState
 from indexes.catalog.version_tables import Comparison, GoldenSetRow
 from indexes.errors import GateFailed, InvalidRequest
@@ -36,7 +37,13 @@ class Gatekeeper:
     comparer: Comparer
 
     async def compare(
-        self, project: str, store_id: str, baseline_id: str | None, candidate_id: str, asked: Asked
+        self,
+        project: str,
+        store_id: str,
+        baseline_id: str | None,
+        candidate_id: str,
+        asked: Asked,
+        request: Idempotency | None = None,
     ) -> Comparison:
         """A report of two searchable versions, which is kept. Without a baseline: the live one.
 
@@ -44,6 +51,9 @@ class Gatekeeper:
         """
         async with self.database.read() as session:
             store = await stores.get(session, project, store_id)
+            known = await idempotency.earlier(session, project, request)
+            if known is not None:
+                return await comparisons.get(session, store_id, known)
             baseline = await versions.searchable(session, store_id, baseline_id or store.live_version)
             candidate = await versions.searchable(session, store_id, candidate_id)
             golden = (
@@ -52,19 +62,23 @@ class Gatekeeper:
                 else await comparisons.newest_golden(session, store_id)
             )
             texts = asked.queries or await observed.queries(session, store_id, _MOST_RECORDED)
-        evidence = await self.comparer.evidence(project, baseline, candidate, _questions(golden, texts))
-        report = await asyncio.to_thread(assess, evidence, Thresholds(**store.gate))
+        questions = await asyncio.to_thread(_questions, golden, texts)
+        evidence = await self.comparer.evidence(project, baseline, candidate, questions)
+        thresholds = Thresholds(**store.gate)
+        report = await asyncio.to_thread(assess, evidence, thresholds)
         trials = await self.comparer.trials(baseline, candidate)
         async with self.database.write() as session:
-            return await comparisons.put(
+            kept = await comparisons.put(
                 session,
                 store_id,
                 baseline.id,
                 candidate.id,
                 golden_set_id=golden.id if golden else None,
                 verdict=report.verdict.value,
-                report={**report.to_json(), "trials": asdict(trials)},
+                report={**report.to_json(), "trials": asdict(trials), "thresholds": thresholds.model_dump()},
             )
+            idempotency.remember(session, project, request, kept.id)
+            return kept
 
     async def promote(
         self, project: str, store_id: str, version_id: str, because: Because, *, force: bool = False
@@ -82,7 +96,7 @@ class Gatekeeper:
             return version
         report = await self._newest_report(project, store_id, live, version_id, measure=not force)
         if not force and report is not None and report.verdict != Verdict.PASSED:
-            raise GateFailed(_refusal(report), {"id": report.id, **report.report})
+            raise GateFailed(_refusal(report), report={"id": report.id, **report.report})
         await self.comparer.ranker.warm(versions.opened_as(version))
         async with self.database.write() as session:
             return await promotion.promote(
@@ -98,11 +112,15 @@ class Gatekeeper:
     async def _newest_report(
         self, project: str, store_id: str, live: str, version_id: str, *, measure: bool
     ) -> Comparison | None:
-        """The last report of these two, unless the golden set was changed since; made where there is none."""
+        """The last report of these two; a new one where golden set or thresholds were changed since."""
         async with self.database.read() as session:
             report = await comparisons.latest(session, store_id, live, version_id)
             golden = await comparisons.newest_golden(session, store_id)
-        outdated = report is not None and golden is not None and golden.created_at > report.created_at
+            thresholds = Thresholds(**(await stores.get(session, project, store_id)).gate)
+        outdated = report is not None and (
+            report.report.get("thresholds") != thresholds.model_dump()
+            or (golden is not None and golden.created_at > report.created_at)
+        )
         if (report is None or outdated) and measure:
             return await self.compare(project, store_id, live, version_id, Asked())
         return report

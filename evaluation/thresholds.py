@@ -23,7 +23,7 @@ class Thresholds(Section):
         "lie further down.",
     )
     min_overlap: float = Field(
-        0.25,
+        0.3,
         ge=0,
         le=1,
         description="Without enough judged queries: mean share of the live version's first ten that the candidate's "

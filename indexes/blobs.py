@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from indexes.errors import NotFound, Unavailable
+from indexes.room import full_disks
 from indexes.settings import BlobSettings
 
 READ_BYTES = 1 << 20
@@ -40,6 +41,9 @@ class Blobs(Protocol):
     def delete(self, key: str) -> None:
         """Forget the key; nothing happens if it is not there."""
 
+    def older(self, area: str, than: float) -> Iterator[str]:
+        """The keys of an area that were written before that time, seconds since 1970, in no order."""
+
 
 def blob_key(area: str, name: str) -> str:
     """`area/ab/abcdef…`: two letters of fan-out keep directories small."""
@@ -54,7 +58,7 @@ def local_path(blobs: Blobs, key: str) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="citewell-") as folder:
         path = Path(folder) / "blob"
-        with path.open("wb") as file:
+        with full_disks(), path.open("wb") as file:
             for piece in blobs.stream(key):
                 file.write(piece)
         yield path
@@ -76,22 +80,35 @@ class DirectoryBlobs:
         return path
 
     def add(self, source: Path, key: str) -> None:
-        target = self._root / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.stat().st_dev != self._incoming.stat().st_dev:
-            source = Path(shutil.copy(source, Path(tempfile.mkdtemp(dir=self._incoming)) / "copy"))
-        _sync(source)
-        source.replace(target)
-        for folder in (target.parent, target.parent.parent, self._root):
-            _sync(folder)
+        if source.stat().st_dev == self._incoming.stat().st_dev:
+            self._move(source, key)
+            return
+        with source.open("rb") as original, self._arriving(key) as file:
+            shutil.copyfileobj(original, file, READ_BYTES)
 
     def write(self, key: str, data: bytes) -> None:
-        with tempfile.NamedTemporaryFile(dir=self._incoming, prefix="upload-", delete=False) as file:
+        with self._arriving(key) as file:
             file.write(data)
-        try:
-            self.add(Path(file.name), key)
-        finally:
-            Path(file.name).unlink(missing_ok=True)
+
+    @contextmanager
+    def _arriving(self, key: str) -> Iterator[IO[bytes]]:
+        """A file to write to; at the end of the block it is what lies under `key`."""
+        with full_disks(), tempfile.NamedTemporaryFile(dir=self._incoming, prefix="upload-", delete=False) as file:
+            try:
+                yield file
+                file.flush()
+                self._move(Path(file.name), key)
+            finally:
+                Path(file.name).unlink(missing_ok=True)
+
+    def _move(self, source: Path, key: str) -> None:
+        target = self._root / key
+        with full_disks():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sync(source)
+            source.replace(target)
+            for folder in (target.parent, target.parent.parent, self._root):
+                _sync(folder)
 
     def read(self, key: str) -> bytes:
         return self.path(key).read_bytes()
@@ -103,6 +120,13 @@ class DirectoryBlobs:
 
     def delete(self, key: str) -> None:
         (self._root / key).unlink(missing_ok=True)
+
+    def older(self, area: str, than: float) -> Iterator[str]:
+        for folder, _, names in os.walk(self._root / area):
+            for path in (Path(folder, name) for name in names):
+                with suppress(FileNotFoundError):  # deleted at this moment
+                    if path.stat().st_mtime < than:
+                        yield path.relative_to(self._root).as_posix()
 
 
 class S3Blobs:
@@ -131,6 +155,11 @@ class S3Blobs:
     def delete(self, key: str) -> None:
         with _storage_errors(), suppress(FileNotFoundError):
             self._store.delete(key)
+
+    def older(self, area: str, than: float) -> Iterator[str]:
+        with _storage_errors():
+            for page in self._store.list(f"{area}/"):
+                yield from (one["path"] for one in page if one["last_modified"].timestamp() < than)
 
 
 def open_blobs(settings: BlobSettings, home: Path) -> DirectoryBlobs | S3Blobs:

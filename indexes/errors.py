@@ -8,15 +8,16 @@ CitewellError
 ├── Conflict              the thing is in another state than the request needs
 │   └── GateFailed        a candidate that the quality gate refuses, with its report
 ├── TooLarge              over a limit in bytes
+├── TooSlow               the client did not keep up
 ├── Overloaded            refused now, welcome later
 ├── Unavailable           a part we depend on does not answer
+│   └── StorageFull       no room left where something must be kept
 ├── DocumentError         one document cannot be ingested; says what its owner can do
 ├── ManifestMismatch      an index version opened with another manifest
 ├── LeaseLost             a worker no longer owns the work it was doing
 └── SettingsError         a wrong setting, named
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 
@@ -71,15 +72,28 @@ class GateFailed(Conflict):
 
     code = "gate_failed"
 
-    def __init__(self, message: str, report: Mapping[str, Any]) -> None:
-        super().__init__(message, param="index_version")
-        self.report = report
+    def __init__(
+        self,
+        message: str,
+        *,
+        report: dict[str, Any] | None = None,
+        code: str | None = None,
+        param: str | None = "index_version",
+    ) -> None:
+        super().__init__(message, code=code, param=param)
+        self.report = report or {}
 
 
 class TooLarge(CitewellError):
     """More bytes than the limit that the message names."""
 
     code = "too_large"
+
+
+class TooSlow(CitewellError):
+    """The client kept a place for longer than what it sends is worth."""
+
+    code = "request_timeout"
 
 
 class Overloaded(CitewellError):
@@ -96,6 +110,12 @@ class Unavailable(CitewellError):
     """A part that the request needs does not answer; trying again may help."""
 
     code = "unavailable"
+
+
+class StorageFull(Unavailable):
+    """There is no room left where something must be kept. An outage: what waits for room goes on once there is some."""
+
+    code = "insufficient_storage"
 
 
 class DocumentError(CitewellError):

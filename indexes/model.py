@@ -1,7 +1,7 @@
 """The things that are stored and found, as plain frozen values. The words are those of the design."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float32]
 AttributeValue = str | float | bool
 Attributes = Mapping[str, AttributeValue]
+Box = tuple[float, float, float, float]
+"""(left, top, right, bottom) in points from the top left corner of a page as it is shown."""
 
 
 class BlockKind(StrEnum):
@@ -24,12 +26,21 @@ class BlockKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LineBox:
+    """Where one printed line, or one row of a table, lies on its page: `start` is where it begins in the text."""
+
+    start: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """A stretch of one canonical text that a chunk should not mix with its neighbours.
 
     `start` and `end` count Unicode code points; blocks are in order, do not overlap, and only white space lies between
     them. `page` counts from 1. `section` is the path of headings above, outermost first; a heading's own path ends
-    with itself. `box` is (left, top, right, bottom) in points from the top left corner of the page.
+    with itself. `lines` are in order and cover the block, each up to the start of the next; empty where the format
+    does not say where things are printed.
     """
 
     start: int
@@ -37,7 +48,18 @@ class Block:
     kind: BlockKind
     page: int | None = None
     section: tuple[str, ...] = ()
-    box: tuple[float, float, float, float] | None = None
+    lines: tuple[LineBox, ...] = ()
+
+    @property
+    def box(self) -> Box | None:
+        """What all lines lie in."""
+        return around(line.box for line in self.lines) if self.lines else None
+
+
+def around(boxes: Iterable[Box]) -> Box:
+    """The smallest box that all of `boxes`, one at least, lie in."""
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,86 +4,37 @@ A document that hangs, eats memory or crashes a native library costs one child, 
 """
 
 import asyncio
-import os
-import signal
-import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
 from indexes.errors import CitewellError, DocumentError, Unavailable
 from indexes.manifest import Chunking
 from indexes.model import CanonicalText, Span
-from ingestion.parse import PARSER_VERSION, artefact, frames
+from ingestion.parse import PARSER_VERSION, artefact
 from ingestion.parse.limits import Limits
 from ingestion.parse.unpack import Unpacked, UnpackedPart
+from ingestion.parser_child import Child, ChildDied
 from ingestion.recognition import Tesseract
 
 # Native libraries never give back all they took: a fresh process does.
 JOBS_PER_CHILD = 200
-# What a child sees of the environment: enough to find its libraries, no secret.
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
-_FIXED_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",  # The pool is the parallelism.
-    "DO_NOT_TRACK": "1",
-    "PYTHONSAFEPATH": "1",
-}
-
-
-class _Died(Exception):
-    """A child ended in the middle of a job; by the kernel's hand if `killed`."""
-
-    def __init__(self, *, killed: bool) -> None:
-        super().__init__()
-        self.killed = killed
-
-
-@dataclass(slots=True, eq=False)
-class _Child:
-    process: asyncio.subprocess.Process
-    jobs: int = 0
-
-    @classmethod
-    async def start(cls, limits: Limits) -> Self:
-        inherited = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        packages = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "ingestion.parse.child", str(os.getpid()), str(limits.max_memory_bytes),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            env=inherited | _FIXED_ENVIRONMENT | {"PYTHONPATH": packages},
-        )  # fmt: skip
-        return cls(process)
-
-    async def ask(self, request: dict[str, object]) -> dict[str, Any]:
-        """The reply to `request`. Raises _Died when there is none."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.jobs += 1
-        try:
-            self.process.stdin.write(frames.pack(request))
-            await self.process.stdin.drain()
-            return await frames.receive(self.process.stdout)
-        except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise _Died(killed=await self.process.wait() == -signal.SIGKILL) from error
-
-    async def kill(self) -> None:
-        """End the child and whatever it started, at once."""
-        if self.process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        await self.process.wait()
+_PATIENCE_S = 3.0
+"""How long a document may keep a place that others wait for; most take well under a second."""
+_ASIDE = 2
+"""Slow documents that go on beside the places, each in a child more."""
+_REMEMBERED = 1000
 
 
 class Children:
     """At most `workers` documents are parsed at a time; further callers wait their turn.
+
+    Nobody waits behind one that takes long: past its patience it gives its place away and goes on beside it. Where too
+    many do so already it is stopped, and Unavailable puts it off until those that are slow have come to their end.
 
     A child is started when its first job comes or by `start`, lives for `JOBS_PER_CHILD` jobs, and dies with this
     process even on SIGKILL. With a `recogniser`, pictures of text are read too. Start and use the pool from the main
@@ -94,9 +45,13 @@ class Children:
         self._recogniser = recogniser
         self._limits = limits or Limits()
         self._closed = False
-        self._running: set[_Child] = set()
+        self._running: set[Child] = set()
+        self._patience_s = min(_PATIENCE_S, self._limits.max_seconds / 5)
+        self._waiting = self._aside = 0
+        self._spare: list[Child] = []  # warm ones that came back from aside
+        self._slow: dict[str, None] = {}  # documents that were put off, the latest last
         # One place per worker: a warm child, or None where the next job starts one.
-        self._places: asyncio.Queue[_Child | None] = asyncio.Queue()
+        self._places: asyncio.Queue[Child | None] = asyncio.Queue()
         for _ in range(workers):
             self._places.put_nowait(None)
 
@@ -184,10 +139,10 @@ class Children:
         """The result of one command. A crash is tried once more, on a fresh child: it may be another document's."""
         try:
             reply = await self._attempt(request)
-        except _Died:
+        except ChildDied:
             try:
                 reply = await self._attempt(request, fresh=True)
-            except _Died as again:
+            except ChildDied as again:
                 raise _crashed(killed=again.killed) from again
         if "error" in reply:
             raise _error(**reply["error"])
@@ -195,52 +150,120 @@ class Children:
         return result
 
     async def _attempt(self, request: dict[str, object], *, fresh: bool = False) -> dict[str, Any]:
-        child = await self._places.get()
-        back: _Child | None = None
+        child = await self._place(request)
+        back: Child | None = None
+        aside = False
         try:
-            if child is not None and (fresh or child.process.returncode is not None):
-                await self._end(child)
-                child = None
-            child = child or await self._spawn()
+            child = await self._usable(child, fresh=fresh)
+            await child.ready()
             async with asyncio.timeout(self._limits.max_seconds):
-                reply = await child.ask(request)
+                asking = asyncio.create_task(child.ask(request))
+                try:
+                    aside = await self._steps_aside(asking, _name(request), cold=child.jobs == 0)
+                    reply = await asking
+                finally:
+                    asking.cancel()
             spent = child.jobs >= JOBS_PER_CHILD or reply.get("error", {}).get("code") == "parse_memory"
             back = None if spent else child
         except TimeoutError as error:
             raise _too_slow(self._limits) from error
-        except _Died:
+        except ChildDied:
             if self._closed:
                 raise _closed() from None
             raise
         else:
             return reply
         finally:
-            self._places.put_nowait(back)
+            if aside:
+                self._aside -= 1
+                self._spare += [back] if back else []
+            else:
+                self._places.put_nowait(back)
             # Also when the caller is cancelled: a child in the middle of a job is of no use to the next.
             if child is not None and back is None:
                 await self._end(child)
 
-    async def _spawn(self) -> _Child:
+    async def _place(self, request: dict[str, object]) -> Child | None:
+        """Wait for a place. Raises Unavailable for what was slow before, while others are."""
+        if _name(request) in self._slow and self._aside >= _ASIDE:
+            raise _put_off()
+        self._waiting += 1
+        try:
+            return await self._places.get()
+        finally:
+            self._waiting -= 1
+
+    async def _usable(self, child: Child | None, *, fresh: bool) -> Child:
+        """The child of a place if it can be used, or another."""
+        if child is not None and (fresh or child.process.returncode is not None):
+            await self._end(child)
+            child = None
+        return child or (None if fresh else self._warm()) or await self._spawn()
+
+    async def _steps_aside(self, asking: asyncio.Task[dict[str, Any]], name: str, *, cold: bool) -> bool:
+        """Wait for the end of a job as long as nobody waits for its place: whether the place was given to the next."""
+        # What was slow before goes at once; the first job of a child pays for the libraries that it imports.
+        patience_s = 0.0 if name in self._slow else self._patience_s * (2 if cold else 1)
+        while not (await asyncio.wait([asking], timeout=patience_s))[0]:
+            if self._aside < _ASIDE:
+                self._aside += 1
+                self._places.put_nowait(None)
+                return True
+            if self._waiting:
+                self._remember(name)
+                raise _put_off()
+            patience_s = self._patience_s
+        return False
+
+    def _remember(self, name: str) -> None:
+        self._slow[name] = self._slow.pop(name, None)
+        if len(self._slow) > _REMEMBERED:
+            del self._slow[next(iter(self._slow))]
+
+    def _warm(self) -> Child | None:
+        while self._spare:
+            child = self._spare.pop()
+            if child.process.returncode is None:
+                return child
+            self._running.discard(child)
+        return None
+
+    async def _spawn(self) -> Child:
         if self._closed:
             raise _closed()
-        child = await _Child.start(self._limits)
+        child = await Child.start(self._limits)
         self._running.add(child)
         await self._end_if_closed(child)
         return child
 
-    async def _end_if_closed(self, child: _Child) -> None:
+    async def _end_if_closed(self, child: Child) -> None:
         """The pool may have been closed while the child was being started."""
         if self._closed:
             await self._end(child)
             raise _closed()
 
-    async def _end(self, child: _Child) -> None:
+    async def _end(self, child: Child) -> None:
         self._running.discard(child)
         await child.kill()
 
 
 def _closed() -> Unavailable:
     return Unavailable("The parser is shutting down. Try again after the restart.")
+
+
+def _name(request: dict[str, object]) -> str:
+    """What a document is known by while it is tried again: with remote blobs its path is another each time."""
+    size_bytes = 0
+    with suppress(OSError):
+        size_bytes = Path(str(request.get("path"))).stat().st_size
+    return f"{request.get('filename')} {size_bytes}"
+
+
+def _put_off() -> Unavailable:
+    return Unavailable(
+        "This file takes long to read, and so do others that came before it. It is read once they are done.",
+        code="parse_deferred",
+    )
 
 
 def _too_slow(limits: Limits) -> DocumentError:

@@ -15,10 +15,13 @@ from ingestion.vectors import VectorMaker
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """How many chunks were stored, and for how many of them no text was embedded."""
+    """Of the chunks that a version holds now: how many an earlier attempt had stored, and for how many others no text
+    was embedded.
+    """
 
     done: int
-    reused: int
+    found: int
+    reused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Filler:
     ) -> Filled:
         """Store what the version does not hold yet, all with `attributes`; `noted` hears of each batch but the last."""
         index = await to_its_end(self.engine.create, version.id, version.manifest)
-        held = await asyncio.to_thread(index.chunk_ids, revision.id)
+        held = await asyncio.to_thread(index.chunk_ids, revision.id) if revision.has_points else set()
         if held:  # by an earlier attempt, and the attributes may have been changed since
             await to_its_end(index.set_attributes, revision.id, attributes)
         missing = [chunk for chunk in chunks if chunk.id not in held]
@@ -51,7 +54,7 @@ class Filler:
             batch = missing[first : first + self.batch_chunks]
             made = await self.vectors.vectors(revision, batch, version)
             await to_its_end(_store, index, analyser, batch, made.by_chunk, attributes)
-            filled = Filled(filled.done + len(batch), filled.reused + made.reused)
+            filled = Filled(filled.done + len(batch), filled.found, filled.reused + made.reused)
         return filled
 
 

@@ -4,16 +4,18 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from indexes.blobs import Blobs
 from indexes.catalog import deleting, files, idempotency, revisions, stores, versions, work
+from indexes.catalog.attaching import attach_all
 from indexes.catalog.database import Database
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.revisions import Attachment
 from indexes.catalog.tables import Batch, File, IndexVersion, Revision, RevisionState, Store, VersionState
-from indexes.errors import Conflict, NotFound
+from indexes.errors import Conflict, NotFound, StorageFull
 from indexes.ids import Kind, new_id
 from indexes.index import Engine
 from indexes.manifest import Chunking, Manifest
@@ -51,13 +53,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class NewStore:
-    """A store to make."""
+    """A store to make. `gate` are its thresholds for new index versions, as far as they are not the defaults."""
 
     name: str | None
     description: str | None
     meta: dict[str, str]
     expires_after_days: int | None
     manifest: Manifest
+    gate: dict[str, Any] = field(default_factory=dict)
 
 
 class Intake:
@@ -90,7 +93,7 @@ class Intake:
             async with self._database.write() as session:
                 session.add(file)
                 idempotency.remember(session, project, request, file.id)
-        except Conflict:
+        except (Conflict, StorageFull):  # nothing was committed: after other errors the sweeper looks
             await asyncio.to_thread(self._blobs.delete, file_key(file.id))
             raise
         return file
@@ -112,6 +115,7 @@ class Intake:
                 meta=new.meta,
                 expires_after_days=new.expires_after_days,
                 live_version=version_id,
+                gate=new.gate,
             )
             session.add(store)
             await session.flush()
@@ -126,19 +130,18 @@ class Intake:
             session.add(version)
             idempotency.remember(session, project, request, store_id)
             found = await files.get_many(session, project, [one.file_id for one in wanted])
-            attached = [await revisions.attach(session, store_id, _attachment(one, found)) for one in wanted]
+            attached = await attach_all(session, store_id, [_attachment(one, found) for one in wanted])
         self._queue.wake(attached)
         return store
 
     async def attach(self, project: str, store_id: str, wanted: Wanted, request: Idempotency | None) -> Revision:
         """Put one file on its way into a store."""
         async with self._database.write() as session:
-            await stores.get(session, project, store_id, locked=True)
+            await stores.use(session, project, store_id)
             found = await files.get_many(session, project, [wanted.file_id])
             if await idempotency.earlier(session, project, request):
                 return await revisions.get(session, store_id, wanted.file_id)
             revision = await revisions.attach(session, store_id, _attachment(wanted, found))
-            await stores.touch(session, [store_id])
             idempotency.remember(session, project, request, revision.id)
         await self._follow_up([revision])
         return revision
@@ -148,15 +151,15 @@ class Intake:
     ) -> Batch:
         """Put many files on their way, all or none."""
         async with self._database.write() as session:
-            await stores.get(session, project, store_id, locked=True)
+            await stores.use(session, project, store_id)
             known = await idempotency.earlier(session, project, request)
             if known is not None:
                 return await stores.batch(session, store_id, known)
             found = await files.get_many(session, project, [one.file_id for one in wanted])
             batch = Batch(id=new_id(Kind.BATCH), store_id=store_id)
             session.add(batch)
-            attached = [await revisions.attach(session, store_id, _attachment(one, found), batch.id) for one in wanted]
-            await stores.touch(session, [store_id])
+            await session.flush()
+            attached = await attach_all(session, store_id, [_attachment(one, found) for one in wanted], batch.id)
             idempotency.remember(session, project, request, batch.id)
         await self._follow_up(attached)
         return batch

@@ -15,12 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from indexes.blobs import Blobs
 from indexes.catalog import chunks as chunk_rows
-from indexes.catalog import holdings, parts, reuse, revisions, stores, versions, work
+from indexes.catalog import holdings, parts, reuse, versions, work
+from indexes.catalog.completing import Completed, complete
 from indexes.catalog.database import Database
 from indexes.catalog.deleting import Doomed
-from indexes.catalog.parts import Attached
+from indexes.catalog.parts import Attached, Part
 from indexes.catalog.tables import Revision, RevisionState, Stage
 from indexes.catalog.versions import Version
 from indexes.catalog.work import Lease
@@ -42,6 +45,8 @@ from ingestion.threads import to_its_end
 log = logging.getLogger(__name__)
 _MOST_DOUBLINGS = 5
 _UNFORESEEN = "Something went wrong on the server. If it stays so, tell its operator the id of the file."
+Cut = dict[str, list[Chunk]]
+"""Chunks by the rule that made them (`Manifest.cut`)."""
 OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -82,12 +87,9 @@ class Pipeline:
 
     async def claim(self) -> Revision | None:
         """Take over the next revision that is due; None if there is none."""
-        async with self.database.read() as session:
-            store_id = await work.next_store(session)
-        if store_id is None:
-            return None
         async with self.database.write() as session:
-            return await work.claim(session, store_id, OWNER, self.settings.lease_s)
+            store_id = await work.next_store(session)
+            return None if store_id is None else await work.claim(session, store_id, OWNER, self.settings.lease_s)
 
     async def process(self, revision: Revision) -> None:
         """Bring a claimed revision to its end, whatever that is."""
@@ -95,8 +97,10 @@ class Pipeline:
         try:
             renewed = partial(work.renew, lease=lease, lease_s=self.settings.lease_s)
             async with kept_alive(self.database, renewed, self.settings.lease_s):
-                gone = await self._advance(revision, lease)
-            await self._clear_superseded(revision, gone)
+                unseen, doomed = await self._advance(revision, lease)
+            for other in unseen:
+                await self.eraser.revision(other)
+            await self.eraser.doomed(doomed)
         except LeaseLost:
             log.info("the work on %s was taken over, cancelled or deleted", revision.id)
             await self._release(lease)
@@ -110,47 +114,47 @@ class Pipeline:
             log.exception("the work on %s failed", revision.id)
             await self._give_up(revision, lease, CitewellError(_UNFORESEEN))
 
-    async def _advance(self, revision: Revision, lease: Lease) -> Doomed:
+    async def _advance(self, revision: Revision, lease: Lease) -> tuple[Sequence[Revision], Doomed]:
         """Do what is left to do; what readers see no more because of it is for the caller to erase."""
         async with self.database.read() as session:
             job = Job(revision, lease, await versions.kept(session, revision.store_id))
-        text = await self._parsed(job)
-        cut = await self._chunked(job, text)
+            twin = await reuse.parsed(session, revision, self.parser.version) if revision.text_blob is None else None
+        text = await self._parsed(job, twin)
+        cut, attributes = await self._chunked(job, text)
+        held: dict[str, int] = {}
         async with self.parts.found(revision, text) as found:
-            attached = None
-            while attached is None:
-                held = await self._held(job, text, cut)
-                attached = await self._completed(job, held, [*text.warnings, *found.warnings], found)
-                if attached is None:  # a build began meanwhile: its version must hold this revision too
-                    async with self.database.read() as session:
-                        job = replace(job, held_in=await versions.kept(session, revision.store_id))
-        self.queue.wake(attached.due)
-        return attached.gone
+            while True:
+                await self._stored(job, text, cut, attributes, held)
+                ended = await self._completed(job, held, [*text.warnings, *found.warnings], found)
+                if ended is not None:
+                    return ended
+                async with self.database.read() as session:
+                    job = replace(job, held_in=await versions.kept(session, revision.store_id))
 
-    async def _held(self, job: Job, text: CanonicalText, cut: dict[str, list[Chunk]]) -> dict[str, int]:
-        """Store the revision in every version and read it back (I3); how many chunks each holds, by its id.
+    async def _stored(
+        self, job: Job, text: CanonicalText, cut: Cut, attributes: Attributes, held: dict[str, int]
+    ) -> None:
+        """Store the revision in every version that is not in `held` yet, and read it back (I3).
 
-        `cut` has chunks by the rule that made them; what is missing is added.
+        `held` then says how many chunks each version holds, by its id.
         """
-        for version in job.held_in:
-            if version.manifest.cut not in cut:
-                cut[version.manifest.cut] = await self._chunks(job, version.manifest, text)
-        chunks = {version.id: cut[version.manifest.cut] for version in job.held_in}
-        async with self.database.write() as session:
-            attributes = await work.announce_points(session, job.lease)
-        for version in job.held_in:
-            await self._indexed(job, version, chunks[version.id], attributes)
-        async with self.database.write() as session:
-            await work.advance(session, job.lease, Stage.INDEXED, chunks_done=len(chunks[job.held_in[0].id]))
-        for version in job.held_in:
-            await self._verified(job, version, chunks[version.id])
-        return {ident: len(mine) for ident, mine in chunks.items()}
+        for version in (one for one in job.held_in if one.id not in held):
+            rule = version.manifest.cut
+            if rule not in cut:
+                cut[rule] = await self._chunks(job, version.manifest, text)
+            chunks = cut[rule]
+            if version == job.held_in[0]:
+                await self._indexed(job, version, chunks, attributes)
+            else:
+                await self.filler.fill(job.revision, version, chunks, attributes, _unheard)
+            await self._verified(job, version, chunks)
+            held[version.id] = len(chunks)
 
-    async def _parsed(self, job: Job) -> CanonicalText:
+    async def _parsed(self, job: Job, twin: Revision | None) -> CanonicalText:
         revision = job.revision
         if revision.text_blob is not None:
             return await asyncio.to_thread(self._stored_text, revision.text_blob)
-        text = await self._parsed_before(revision) or await self._parsed_now(revision)
+        text = await self._parsed_before(twin) or await self._parsed_now(revision)
         data = await asyncio.to_thread(dumps, text)
         await to_its_end(self.blobs.write, text_key(revision.id), data)
         async with self.database.write() as session:
@@ -166,9 +170,7 @@ class Pipeline:
             )
         return text
 
-    async def _parsed_before(self, revision: Revision) -> CanonicalText | None:
-        async with self.database.read() as session:
-            twin = await reuse.parsed(session, revision, self.parser.version)
+    async def _parsed_before(self, twin: Revision | None) -> CanonicalText | None:
         if twin is None or twin.text_blob is None:
             return None
         try:
@@ -186,15 +188,15 @@ class Pipeline:
             raise DocumentError("This file holds no text. Upload one that does.", code="empty_file")
         return text
 
-    async def _chunked(self, job: Job, text: CanonicalText) -> dict[str, list[Chunk]]:
-        """Cut the text for the live version, whose progress its owner sees, unless that was done before."""
+    async def _chunked(self, job: Job, text: CanonicalText) -> tuple[Cut, Attributes]:
+        """The chunks of the live version, unless they were made before, and the attributes that points are to have."""
         if job.revision.stage not in (Stage.RECEIVED, Stage.PARSED):
-            return {}
+            async with self.database.write() as session:
+                return {}, await work.announce_points(session, job.lease)
         manifest = job.held_in[0].manifest
         chunks = await self.cutter.cut(job.revision, manifest, text)
         async with self.database.write() as session:
-            await work.put_chunks(session, job.lease, manifest.cut, chunks)
-        return {manifest.cut: chunks}
+            return {manifest.cut: chunks}, await work.put_chunks(session, job.lease, manifest.cut, chunks)
 
     async def _chunks(self, job: Job, manifest: Manifest, text: CanonicalText) -> list[Chunk]:
         if known := await self.cutter.known(job.revision, manifest):
@@ -205,13 +207,20 @@ class Pipeline:
             await chunk_rows.put(session, job.revision.id, manifest.cut, chunks)
         return chunks
 
-    async def _indexed(self, job: Job, version: Version, chunks: Sequence[Chunk], attributes: Attributes) -> None:
-        async def noted(filled: Filled) -> None:
-            if version == job.held_in[0]:
-                async with self.database.write() as session:
-                    await work.progress(session, job.lease, filled.done, filled.reused)
+    async def _indexed(self, job: Job, live: Version, chunks: Sequence[Chunk], attributes: Attributes) -> None:
+        """Store what the live version does not hold yet, and note how far that is."""
 
-        await noted(await self.filler.fill(job.revision, version, chunks, attributes, noted))
+        def reused(filled: Filled) -> int:
+            return min(job.revision.chunks_reused, filled.found) + filled.reused
+
+        async def noted(filled: Filled) -> None:
+            async with self.database.write() as session:
+                await work.progress(session, job.lease, filled.done, reused(filled))
+
+        filled = await self.filler.fill(job.revision, live, chunks, attributes, noted)
+        async with self.database.write() as session:
+            done = {"chunks_done": filled.done, "chunks_reused": reused(filled)}
+            await work.advance(session, job.lease, Stage.INDEXED, **done)
 
     async def _verified(self, job: Job, version: Version, chunks: Sequence[Chunk]) -> None:
         index = await self._opened(version)
@@ -225,41 +234,31 @@ class Pipeline:
 
     async def _completed(
         self, job: Job, held: Mapping[str, int], warnings: Sequence[str], found: Found
-    ) -> Attached | None:
+    ) -> tuple[Sequence[Revision], Doomed] | None:
         """Give the points the newest attributes and, once nobody changed them meanwhile, let readers see them.
 
         In the same transaction the parts are attached: whoever sees the parent completed sees them in progress. None
-        where the store has a version by now that does not hold the revision.
+        where a build began meanwhile: its version must hold the revision too (I8).
         """
         while True:
             async with self.database.write() as session:
-                # Until this ends no version is made or promoted, and a delete of the store comes before the parts, or
-                # finds them.
-                await stores.project(session, job.revision.store_id, locked=True)
-                kept = {version.id for version in await versions.kept(session, job.revision.store_id)}
+                kept = await versions.kept_ids(session, job.revision.store_id)
                 if not kept <= held.keys():
                     return None
-                attributes = await work.unsynced_attributes(session, job.lease)
-                if attributes is None:
-                    mine = await work.complete(session, job.lease)
-                    mine.warnings = list(warnings)
-                    for ident in kept:
-                        await holdings.note_completed(session, [ident], mine.id, held[ident])
-                    is_parent = mine.state == RevisionState.CURRENT and mine.parent_id is None
-                    return await parts.attach(session, mine, found.parts) if is_parent else Attached()
+                completed = await complete(session, job.lease)
+                if completed is not None:
+                    completed.revision.warnings = list(warnings)
+                    await holdings.note_completed(session, {ident: held[ident] for ident in kept}, job.revision.id)
+                    attached = await _attached(session, completed, found.parts)
+                    break
+                attributes = await work.attributes(session, job.lease)
             for version in job.held_in:
                 index = await self._opened(version)
                 await to_its_end(index.set_attributes, job.revision.id, attributes)
             async with self.database.write() as session:
                 await work.attributes_synced(session, job.revision.id, attributes)
-
-    async def _clear_superseded(self, revision: Revision, gone: Doomed) -> None:
-        async with self.database.read() as session:
-            same_key = await revisions.of_keys(session, revision.store_id, [revision.key])
-        for other in same_key:
-            if other.state == RevisionState.SUPERSEDED and other.has_points:
-                await self.eraser.revision(other)
-        await self.eraser.doomed(gone)
+        self.queue.wake(attached.due)
+        return completed.unseen, attached.gone
 
     async def _opened(self, version: Version) -> Index:
         return await asyncio.to_thread(self.engine.open, version.id, version.manifest)
@@ -282,3 +281,16 @@ class Pipeline:
     def _most_attempts(self, error: CitewellError) -> int:
         """An outage is not the document's fault, and ends; what fails here for no known reason may fail for ever."""
         return self.settings.outage_attempts if isinstance(error, Unavailable) else self.settings.max_attempts
+
+
+async def _attached(session: AsyncSession, completed: Completed, parts_found: Sequence[Part]) -> Attached:
+    """The parts of a revision that is current now, and the end of those that revisions before it had."""
+    mine = completed.revision
+    is_parent = mine.state == RevisionState.CURRENT and mine.parent_id is None
+    if is_parent and (parts_found or completed.has_history):
+        return await parts.attach(session, mine, parts_found)
+    return Attached()
+
+
+async def _unheard(_filled: Filled) -> None:
+    """What an owner sees the progress of is the live version."""

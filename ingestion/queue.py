@@ -33,6 +33,7 @@ class Queue:
     def __init__(self, settings: RedisSettings) -> None:
         self.settings = settings
         self._pool: ArqRedis | None = None
+        self._connecting = asyncio.Lock()
         self._sending: set[asyncio.Task[None]] = set()
 
     def wake(self, revisions: Sequence[Revision]) -> None:
@@ -65,11 +66,12 @@ class Queue:
 
     async def connect(self) -> ArqRedis:
         """The connections of this process. Raises what redis raises where the server does not answer."""
-        if self._pool is None:
-            self._pool = await create_pool(
-                self.settings, default_queue_name=QUEUE, job_serializer=orjson.dumps, job_deserializer=orjson.loads
-            )
-        return self._pool
+        async with self._connecting:  # of two pools made at once one would never be closed
+            if self._pool is None:
+                self._pool = await create_pool(
+                    self.settings, default_queue_name=QUEUE, job_serializer=orjson.dumps, job_deserializer=orjson.loads
+                )
+            return self._pool
 
 
 def redis_settings(settings: QueueSettings, embedded: Valkey | None) -> RedisSettings:

@@ -156,7 +156,7 @@ class Builder:
         if await asyncio.to_thread(index.chunk_ids, revision.id) != {chunk.id for chunk in cut}:
             await to_its_end(index.delete, revision.id)
             raise Unavailable(f"Index version {build.version.id} does not hold what was stored. It is stored again.")
-        return _Added(revision, len(cut), filled.reused)
+        return _Added(revision, len(cut), filled.found + filled.reused)
 
     async def _chunks(self, build: _Build, revision: Revision) -> list[Chunk] | None:
         manifest = build.version.manifest

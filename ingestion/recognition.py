@@ -15,9 +15,11 @@ from typing import Self
 
 _LIMITED = """
 import ctypes, os, resource, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # Dies with its parent.
-resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
-os.execv(sys.argv[2], sys.argv[2:])
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # Dies with its parent,
+if os.getppid() != int(sys.argv[1]):  # which may have died before that.
+    sys.exit()
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
+os.execv(sys.argv[3], sys.argv[3:])
 """
 _LAYOUT = "3"  # Columns and all, but no guess at the direction of the page: parsers try both.
 
@@ -64,7 +66,7 @@ class Tesseract:
 
     async def _run(self, picture: Path) -> None:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-ISc", _LIMITED, str(self.max_memory_bytes),
+            sys.executable, "-ISc", _LIMITED, str(os.getpid()), str(self.max_memory_bytes),
             self.command, picture.name, picture.stem, "--psm", _LAYOUT, "-l", self.languages, "tsv",
             cwd=picture.parent,
             stdin=asyncio.subprocess.DEVNULL,

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from indexes.catalog import files, holdings, promotion, stores, work
 from indexes.catalog.database import Database
@@ -27,14 +27,7 @@ class Reconciler:
 
     async def run(self, every_s: float) -> None:
         """Pass after pass, until cancelled."""
-        while True:
-            try:
-                await self.once()
-            except CitewellError as error:
-                log.warning("reconciling stopped early and will be tried again: %s", error.message)
-            except Exception:
-                log.exception("reconciling failed and will be tried again")
-            await asyncio.sleep(every_s)
+        await repeated(self.once, every_s)
 
     async def once(self) -> None:
         """One pass over everything."""
@@ -70,6 +63,18 @@ class Reconciler:
     async def _expire(self, store_id: str) -> None:
         async with self._database.write() as session:
             await promotion.expire(session, store_id, self._retention_s)
+
+
+async def repeated(step: Callable[[], Awaitable[object]], every_s: float) -> None:
+    """The step, again and again whatever becomes of it, until cancelled."""
+    while True:
+        try:
+            await step()
+        except CitewellError as error:
+            log.warning("cleaning up stopped early and will be tried again: %s", error.message)
+        except Exception:
+            log.exception("cleaning up failed and will be tried again")
+        await asyncio.sleep(every_s)
 
 
 async def _tried(step: Awaitable[object]) -> None:

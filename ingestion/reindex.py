@@ -15,6 +15,7 @@ from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.tables import IndexVersion, VersionState
 from indexes.embedders.models import Models
 from indexes.errors import Conflict
+from indexes.lexical import Analyser
 from indexes.manifest import AnnSpec, Chunking, LexicalSpec, Manifest
 from ingestion.chunk import check, fit
 
@@ -61,7 +62,7 @@ class Reindexer:
     prices: Mapping[str, float]
 
     async def plan(self, project: str, store_id: str, wanted: Wanted) -> Plan:
-        """What a build would do; nothing is begun. Raises what `begin` raises."""
+        """What a build would do; nothing is begun. Raises NotFound and InvalidRequest as `begin` does."""
         async with self.database.read() as session:
             await stores.get(session, project, store_id)
             live = versions.opened_as(await versions.live(session, store_id)).manifest
@@ -109,6 +110,8 @@ class Reindexer:
             return version
 
     async def _manifest(self, live: Manifest, wanted: Wanted) -> Manifest:
+        if wanted.lexical is not None:
+            Analyser(wanted.lexical)  # raises InvalidRequest for what it cannot do, before anything is built by it
         name = wanted.embedding_model or live.embedding.name
         embedding = live.embedding if name == live.embedding.name else await self.models.spec(name)
         if wanted.chunking is not None:

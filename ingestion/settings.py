@@ -19,7 +19,7 @@ class WorkerSettings(Section):
     """How a worker works."""
 
     embedded: bool = Field(True, description="Whether `citewell serve` works too. Off where `citewell worker` runs.")
-    concurrency: int = Field(8, ge=1, le=256, description="Documents in work at once; they share embedding batches.")
+    concurrency: int = Field(16, ge=1, le=256, description="Documents in work at once; they share embedding batches.")
     parsers: int = Field(2, ge=1, le=64, description="Parser child processes. More than cores is no faster.")
     lease_s: float = Field(30, ge=2, le=3600, description="How long after a worker's death its work is taken over.")
     max_attempts: int = Field(5, ge=1, le=100, description="Attempts before a document is parked as failed.")

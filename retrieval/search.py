@@ -1,6 +1,7 @@
 """From a question to hits: which version answers, what it ranks, and what of that readers may see now."""
 
 import asyncio
+import contextlib
 import time
 
 from indexes.catalog import stores, visibility
@@ -8,7 +9,7 @@ from indexes.catalog.database import Database
 from indexes.catalog.versions import Version
 from indexes.catalog.visibility import View, Visible
 from indexes.embedders.models import Models
-from indexes.errors import Unavailable
+from indexes.errors import StorageFull, Unavailable
 from indexes.filters import matches
 from indexes.index import Engine
 from indexes.model import Hit
@@ -60,9 +61,10 @@ class Searcher:
             ranked = await self._ranker.ranked(version, view.hidden, query)
             async with self._database.read() as session:
                 found = await visibility.visible(session, store_id, ranked.scores, view.snapshot_id)
-            # A chunk that is gone was superseded or deleted during this search, and what came in its place was hidden
-            # when it began: look again, so that the reader sees one of the two.
-            if len(found) == len(ranked.scores) or attempt == _TRIES - 1:
+                missed = await visibility.any_visible(session, view.hidden, view.snapshot_id)
+            # What was superseded during this search is gone from the hits, or was erased before it could be one, and
+            # what came in its place was hidden when it began: look again, so that the reader sees one of the two.
+            if (len(found) == len(ranked.scores) and not missed) or attempt == _TRIES - 1:
                 break
         self._traffic.observe(view, version, query, ranked)
         return _hits(view, version, query, ranked, found)
@@ -70,8 +72,9 @@ class Searcher:
     async def _touch(self, view: View) -> None:
         """Note that the store is in use, for `expires_after`; once a minute, so that a search is not a write."""
         if time.time() - view.last_active_at > _TOUCH_S:
-            async with self._database.write() as session:
-                await stores.touch(session, [view.store_id])
+            with contextlib.suppress(StorageFull):  # a full disk is no reason not to search
+                async with self._database.write() as session:
+                    await stores.touch(session, [view.store_id])
 
 
 def _hits(view: View, version: Version, query: Query, ranked: Ranked, found: dict[str, Visible]) -> list[Hit]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.cli.search import SnapshotOption, VersionOption
 from indexes.errors import CitewellError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ def ask(
     question: Annotated[str, typer.Argument(help="What to ask.")],
     store: Annotated[str | None, typer.Option(help="Name or id of the store; not needed if there is one.")] = None,
     model: Annotated[str | None, typer.Option(help="The answerer; left out: the server's default.")] = None,
+    version: VersionOption = None,
+    snapshot: SnapshotOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The response object, as one JSON line.")] = False,
 ) -> None:
     """Answer a question from a store: each sentence with its citations, then the quotes as file:page:offset."""
@@ -24,21 +27,35 @@ def ask(
     from api.cli.output import print_json
 
     with connect() as client:
-        events = answer_events(client, question, client.store_or_only(store).id, model)
+        store_id = client.store_or_only(store).id
+        events = answer_events(client, question, store_id, model, version=version, snapshot=snapshot)
         if as_json:
             print_json([last_response(events)])
         else:
             print_answer(events)
 
 
-def answer_events(client: "Client", question: str, store_id: str, model: str | None) -> "Iterator[ResponseStreamEvent]":
+def answer_events(
+    client: "Client",
+    question: str,
+    store_id: str,
+    model: str | None,
+    *,
+    version: str | None = None,
+    snapshot: str | None = None,
+) -> "Iterator[ResponseStreamEvent]":
     """Ask, and follow the stream to its end."""
     from pydantic import TypeAdapter
 
     from api.wire.response_events import ResponseStreamEvent
 
     event: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
-    tool = {"type": "file_search", "vector_store_ids": [store_id]}
+    tool = {
+        "type": "file_search",
+        "vector_store_ids": [store_id],
+        "index_version": version,
+        "snapshot": snapshot,
+    }
     body = {"model": model, "input": question, "tools": [tool], "stream": True, "store": False}
     with client.events("/responses", body) as stream:
         for data in stream:

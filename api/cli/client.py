@@ -11,10 +11,11 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from api.wire.base import Listed
+from api.wire.comparisons import GateRefusal, GateReport
 from api.wire.errors import ErrorReply
 from api.wire.pages import Page
 from api.wire.vector_stores import VectorStore
-from indexes.errors import CitewellError, InvalidRequest, NotFound, Unavailable
+from indexes.errors import CitewellError, GateFailed, InvalidRequest, NotFound, Unavailable
 
 DEFAULT_BASE_URL = "http://127.0.0.1:8080"
 _ATTEMPTS = 6
@@ -25,11 +26,14 @@ Entry = TypeVar("Entry", bound=Listed)
 
 
 class RefusedByServer(CitewellError):
-    """The server answered with an error; the message is its own."""
+    """The server answered with an error; the message is its own. `report` is there where the quality gate refused."""
 
-    def __init__(self, status: int, message: str, *, code: str, param: str | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, *, code: str, param: str | None = None, report: GateReport | None = None
+    ) -> None:
         super().__init__(message, code=code, param=param)
         self.status = status
+        self.report = report
 
 
 class Client:
@@ -163,12 +167,15 @@ def connect(base_url: str | None = None, home: Path | None = None) -> Iterator[C
 
 
 def _refusal(response: httpx.Response) -> RefusedByServer:
+    report = None
     try:
         detail = ErrorReply.model_validate_json(response.content).error
+        if detail.code == GateFailed.code:
+            report = GateRefusal.model_validate_json(response.content).report
     except ValidationError:
         message = f"The server answered {response.status_code}, and not as Citewell does. Is the address right?"
         return RefusedByServer(response.status_code, message, code="http_error")
-    return RefusedByServer(response.status_code, detail.message, code=detail.code, param=detail.param)
+    return RefusedByServer(response.status_code, detail.message, code=detail.code, param=detail.param, report=report)
 
 
 def _wait_s(response: httpx.Response, attempt: int) -> float:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-import time
 from enum import StrEnum
 from typing import Annotated
 
@@ -40,12 +39,12 @@ def create(
 def list_keys(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
     """List all keys, revoked ones too."""
     from api import main
-    from api.cli.output import print_table
+    from api.cli.output import print_table, when
     from api.settings import load
 
     columns = ["id", "name", "project", "role", "created", "revoked"]
     rows = [
-        [row.id, row.name, row.project, row.role.value, _when(row.created_at), _when(row.revoked_at)]
+        [row.id, row.name, row.project, row.role.value, when(row.created_at), when(row.revoked_at)]
         for row in asyncio.run(main.list_keys(load().settings))
     ]
     if as_json:
@@ -62,7 +61,3 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The id of the key, `key_â
 
     asyncio.run(revoke_key(load().settings, key_id))
     sys.stdout.write(f"{key_id} is revoked.\n")
-
-
-def _when(moment: float | None) -> str | None:
-    return None if moment is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

@@ -7,7 +7,22 @@ import sys
 
 import typer
 
-from api.cli import ask, config, demo, ingest, keys, retrieval, retry, search, serve, stores, worker
+from api.cli import (
+    ask,
+    config,
+    demo,
+    golden,
+    ingest,
+    keys,
+    retrieval,
+    retry,
+    search,
+    serve,
+    snapshots,
+    stores,
+    versions,
+    worker,
+)
 from indexes.errors import CitewellError, InvalidRequest, SettingsError, Unavailable
 
 app = typer.Typer(
@@ -24,6 +39,9 @@ app.command("retry")(retry.retry)
 app.command("ask")(ask.ask)
 app.command("search")(search.search)
 app.add_typer(stores.app, name="stores")
+app.add_typer(versions.app, name="versions")
+app.add_typer(golden.app, name="golden")
+app.add_typer(snapshots.app, name="snapshots")
 app.add_typer(keys.app, name="keys")
 app.command("config")(config.config)
 app.command("demo")(demo.demo)

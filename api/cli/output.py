@@ -1,7 +1,9 @@
 """What commands print: people read tables, programs read JSON lines."""
 
 import sys
+import time
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -31,3 +33,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 def place(key: str, page: int | None, offset: int) -> str:
     """Where a quote stands: `file:page:offset`, the page `-` in formats without pages."""
     return f"{key}:{page or '-'}:{offset}"
+
+
+def when(moment: float | None) -> str | None:
+    """A moment in Unix seconds, in UTC."""
+    return None if moment is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+def duration(seconds: float) -> str:
+    """A length of time, to the second."""
+    return str(timedelta(seconds=round(seconds)))

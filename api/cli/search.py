@@ -7,12 +7,19 @@ import typer
 
 from indexes.errors import InvalidRequest
 
+VersionOption = Annotated[
+    str | None, typer.Option("--version", help="Ask this index version, `ixv_…`, instead of the live one.")
+]
+SnapshotOption = Annotated[str | None, typer.Option(help="Ask the documents of this snapshot, by its name or id.")]
+
 
 def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     store: Annotated[str | None, typer.Option(help="Name or id of the store; not needed if there is one.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=50, help="The most hits.")] = 5,
     filters: Annotated[str | None, typer.Option(help="Attribute filter of the API, as JSON.")] = None,
+    version: VersionOption = None,
+    snapshot: SnapshotOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Find passages in a store, best first."""
@@ -20,7 +27,7 @@ def search(
     from api.cli.output import console, place, print_json
     from api.wire.search import SearchPage
 
-    body: dict[str, Any] = {"query": query, "max_num_results": limit}
+    body: dict[str, Any] = {"query": query, "max_num_results": limit, "index_version": version, "snapshot": snapshot}
     if filters is not None:
         body["filters"] = _parsed(filters)
     with connect() as client:

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/chat/completions", tags=["answers"])
 @router.post("", response_model=ChatCompletion, responses=STREAMED)
 async def create_chat_completion(state: StateDep, caller: Reader, request: ChatCreate) -> EventStream | ChatCompletion:
     """Answer the last message from documents, with evidence; or say that they do not answer it."""
-    where = await asking.target(state, caller.project, request.model, request.tools)
+    where = await asking.target(state, caller.project, request)
     question, record = request.to_question(), Record(caller.project)
     draft = ChatDraft(
         id=new_id(Kind.COMPLETION),

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from api import presenting
 from api.deps import FileId, Reader, StateDep, Writer, fingerprinted
-from api.upload import Received, received
+from api.upload import Received, UploadLimits, received
 from api.wire.files import FileDeleted, FileObject, FilePurpose, FilesQuery
 from api.wire.pages import Page
 from indexes.catalog import files
@@ -55,8 +55,9 @@ async def upload_file(
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> FileObject:
     """Upload a file. When this returns, its bytes are safe on disk."""
-    limit = state.settings.server.max_upload_bytes
-    async with received(request, state.incoming, limit) as file:
+    server = state.settings.server
+    limits = UploadLimits(server.max_upload_bytes, server.min_free_bytes)
+    async with state.uploads, received(request, state.incoming, limits) as file:
         upload = _upload(file)
         content = repr((file.sha256, upload.filename, sorted(file.fields.items()))).encode()
         again = fingerprinted(request, idempotency_key, content) if idempotency_key else None

@@ -38,7 +38,7 @@ async def create_response(
         known = await idempotency.earlier(session, caller.project, again)
         if known is not None:
             return JSONResponse((await responses.get(session, caller.project, known)).body)
-    where = await asking.target(state, caller.project, request.model, request.tools)
+    where = await asking.target(state, caller.project, request)
     turns, sources = await _earlier(state, caller.project, request.previous_response_id)
     question, record = request.to_question(turns), Record(caller.project, earlier=frozenset(sources))
     draft = ResponseDraft(

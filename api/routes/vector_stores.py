@@ -1,20 +1,20 @@
 """`/v1/vector_stores`: knowledge bases, and the search in one."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from api import presenting
-from api.deps import IdempotencyDep, Reader, StateDep, StoreId, Writer
+from api.deps import IdempotencyDep, Reader, SessionHeader, StateDep, StoreId, Writer
 from api.state import State
 from api.wire.chunking import to_chunking
 from api.wire.filters import to_filter
 from api.wire.pages import Page, PageQuery
-from api.wire.search import RankingOptions, SearchPage, SearchRequest
+from api.wire.search import SearchPage, SearchRequest
 from api.wire.vector_stores import VectorStore, VectorStoreCreate, VectorStoreDeleted, VectorStoreUpdate
+from evaluation.thresholds import Thresholds
 from indexes.catalog import stores, tables
 from indexes.catalog.pages import Cursor
-from indexes.filters import Filter
 from ingestion import estimate
 from ingestion.defaults import default_manifest
 from ingestion.intake import NewStore, Wanted
@@ -34,6 +34,7 @@ async def create_vector_store(
         meta=request.metadata or {},
         expires_after_days=request.expires_after.days if request.expires_after else None,
         manifest=await default_manifest(state.models, state.settings.worker.chunker),
+        gate=_gate(request.gate),
     )
     chunking = to_chunking(request.chunking_strategy)
     wanted = [Wanted(file_id, None, {}, chunking) for file_id in request.file_ids or ()]
@@ -66,7 +67,7 @@ async def get_vector_store(state: StateDep, caller: Reader, vector_store_id: Sto
 async def update_vector_store(
     state: StateDep, caller: Writer, vector_store_id: StoreId, request: VectorStoreUpdate
 ) -> VectorStore:
-    """Change a store's name, metadata or expiry; what is left out stays."""
+    """Change a store's name, metadata, expiry or gate; what is left out stays."""
     async with state.database.write() as session:
         row = await stores.get(session, caller.project, vector_store_id)
         if "name" in request.model_fields_set:
@@ -75,6 +76,8 @@ async def update_vector_store(
             row.meta = request.metadata or {}
         if "expires_after" in request.model_fields_set:
             row.expires_after_days = request.expires_after.days if request.expires_after else None
+        if "gate" in request.model_fields_set:
+            row.gate = _gate(request.gate)
         await stores.touch(session, [row.id])
     return await _shown(state, row)
 
@@ -90,28 +93,29 @@ async def delete_vector_store(state: StateDep, caller: Writer, vector_store_id: 
 
 @router.post("/{vector_store_id}/search")
 async def search_vector_store(
-    state: StateDep, caller: Reader, vector_store_id: StoreId, request: SearchRequest
+    state: StateDep, caller: Reader, vector_store_id: StoreId, request: SearchRequest, session: SessionHeader = None
 ) -> SearchPage:
     """The chunks that answer a query best, by meaning and by words."""
-    query = search_query(request.queries, request.max_num_results, to_filter(request.filters), request.ranking_options)
+    weights = request.ranking_options.hybrid_search
+    query = SearchQuery(
+        queries=request.queries,
+        limit=request.max_num_results,
+        where=to_filter(request.filters),
+        score_threshold=request.ranking_options.score_threshold or 0.0,
+        dense_weight=weights.embedding_weight if weights else None,
+        lexical_weight=weights.text_weight if weights else None,
+        index_version=request.index_version,
+        snapshot=request.snapshot,
+        sticky_key=session,
+    )
     async with state.capacity:
         hits = await state.searcher.search(caller.project, vector_store_id, query)
     return SearchPage.of(request.queries, hits)
 
 
-def search_query(
-    queries: tuple[str, ...], limit: int, where: Filter | None, options: RankingOptions | None
-) -> SearchQuery:
-    """A search as the retrieval layer takes it."""
-    weights = options.hybrid_search if options else None
-    return SearchQuery(
-        queries=queries,
-        limit=limit,
-        where=where,
-        score_threshold=(options.score_threshold if options else None) or 0.0,
-        dense_weight=weights.embedding_weight if weights else None,
-        lexical_weight=weights.text_weight if weights else None,
-    )
+def _gate(thresholds: Thresholds | None) -> dict[str, Any]:
+    """What is kept: only what was said, so that better defaults reach the stores that said nothing."""
+    return thresholds.model_dump(exclude_unset=True) if thresholds else {}
 
 
 async def _shown(state: State, row: tables.Store) -> VectorStore:

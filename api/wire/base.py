@@ -44,10 +44,17 @@ def _printable(text: str) -> str:
     return _storable(text)
 
 
+def _in_a_path(text: str) -> str:
+    if "/" in text or text in (".", ".."):
+        raise PydanticCustomError("invalid_value", "must not contain a slash: it stands in paths in place of an id")
+    return text
+
+
 STORABLE = AfterValidator(_storable)
 Text = Annotated[str, STORABLE]
 Name = Annotated[str, Field(max_length=256), AfterValidator(_printable)]
 Id = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
+Label = Annotated[Id, AfterValidator(_in_a_path)]
 DocumentKey = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_printable)]
 _PairKey = Annotated[str, Field(min_length=1, max_length=MAX_KEY_CHARS), AfterValidator(_printable)]
 _PairText = Annotated[str, Field(max_length=MAX_VALUE_CHARS), STORABLE]

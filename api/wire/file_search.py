@@ -6,7 +6,7 @@ from pydantic import Field
 
 from api.wire.base import AttributesOut, Id, Refused, ReplyModel, RequestModel
 from api.wire.filters import Filters
-from api.wire.search import HitExtras, RankingOptions, hit_extras, score_of
+from api.wire.search import HitExtras, PinnedSnapshot, PinnedVersion, RankingOptions, hit_extras, score_of
 from indexes.model import Hit
 
 _ONLY_FILE_SEARCH = Refused(
@@ -22,6 +22,8 @@ class FileSearchTool(RequestModel):
     max_num_results: int | None = Field(None, ge=1, le=50, description="The most hits to answer from.")
     filters: Filters | None = Field(None, description="Which documents may be used, by their attributes.")
     ranking_options: RankingOptions | None = Field(None, description="Ranking and cut-off.")
+    index_version: PinnedVersion = None
+    snapshot: PinnedSnapshot = None
 
 
 class FileSearchChoice(RequestModel):

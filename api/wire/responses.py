@@ -55,10 +55,19 @@ class Sampling(RequestModel):
     parallel_tool_calls: bool = Field(True, description="Echoed; there is one tool.")
     metadata: Metadata | None = None
     service_tier: Text | None = Field(None, description="Accepted and not used.")
-    safety_identifier: Text | None = Field(None, description="Echoed; changes nothing.")
-    prompt_cache_key: Text | None = Field(None, description="Echoed; changes nothing.")
+    safety_identifier: Text | None = Field(
+        None,
+        description="Echoed. While a new index version answers a share of the queries, the same value, or else that of "
+        "`user` or `prompt_cache_key`, is always answered by the same one.",
+    )
+    prompt_cache_key: Text | None = Field(None, description="Echoed; see `safety_identifier`.")
     prompt_cache_retention: Text | None = Field(None, description="Accepted and not used.")
-    user: Text | None = Field(None, description="Echoed; changes nothing.")
+    user: Text | None = Field(None, description="Echoed; see `safety_identifier`.")
+
+    @property
+    def session(self) -> str | None:
+        """Whose requests belong together, as far as the app says."""
+        return self.safety_identifier or self.user or self.prompt_cache_key
 
 
 class ResponseCreate(Sampling):

@@ -6,12 +6,23 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.wire.base import STORABLE, AttributesOut, ReplyModel, RequestModel
+from api.wire.base import STORABLE, AttributesOut, Id, ReplyModel, RequestModel
 from api.wire.filters import Filters
 from api.wire.vector_store_files import TextPart
 from indexes.model import Hit
 
 Query = Annotated[str, Field(min_length=1, max_length=32_768), STORABLE]
+
+
+PinnedVersion = Annotated[
+    Id | None,
+    Field(
+        description="Search this index version, `ixv_…`, instead of the live one. It must be ready, live or retired."
+    ),
+]
+PinnedSnapshot = Annotated[
+    Id | None, Field(description="Search the documents that this snapshot names, by its id or name.")
+]
 
 
 class HybridWeights(RequestModel):
@@ -49,6 +60,9 @@ class SearchRequest(RequestModel):
     rewrite_query: bool = Field(
         False, description="Accepted; queries are searched as they are. `search_query` says what was searched."
     )
+
+    index_version: PinnedVersion = None
+    snapshot: PinnedSnapshot = None
 
     @property
     def queries(self) -> tuple[str, ...]:

@@ -61,7 +61,9 @@ class LastError(ReplyModel):
                 return None
             case DocumentProblem(code="unsupported_file"):
                 return cls(code="unsupported_file", message=problem.message)
-            case DocumentProblem(code="internal_error" | "unavailable" | "overloaded"):
+            case DocumentProblem(
+                code="internal_error" | "unavailable" | "overloaded" | "insufficient_storage" | "parse_deferred"
+            ):
                 return cls(code="server_error", message=problem.message)
             case _:
                 return cls(code="invalid_file", message=problem.message)

@@ -7,6 +7,9 @@ from pydantic import Field
 from api.wire.base import STORABLE, Id, Listed, Metadata, Name, ReplyModel, RequestModel
 from api.wire.chunking import ChunkingStrategyIn
 from api.wire.receipts import DeleteReceipt
+from evaluation.thresholds import Thresholds
+
+_GATE = "What a new index version must reach before it may answer. What is left out of it takes its default."
 
 
 class ExpiresAfter(RequestModel):
@@ -31,6 +34,7 @@ class VectorStoreCreate(RequestModel):
     )
     metadata: Metadata | None = None
     expires_after: ExpiresAfter | None = Field(None, description="Left out: the store stays until it is deleted.")
+    gate: Thresholds | None = Field(None, description=_GATE)
 
 
 class VectorStoreUpdate(RequestModel):
@@ -39,6 +43,7 @@ class VectorStoreUpdate(RequestModel):
     name: Name | None = Field(None, description="The new name.")
     metadata: Metadata | None = None
     expires_after: ExpiresAfter | None = Field(None, description="Left out: the store stays until it is deleted.")
+    gate: Thresholds | None = Field(None, description=_GATE)
 
 
 class FileCounts(ReplyModel):
@@ -74,6 +79,9 @@ class VectorStore(Listed):
     expires_after: ExpiresAfter | None = Field(None, description="Its expiry policy, if it has one.")
     expires_at: int | None = Field(None, description="When it expires if nobody uses it, Unix seconds.")
     live_index_version: str | None = Field(None, description="Id of the index version that answers, `ixv_…`.")
+    gate: Thresholds = Field(
+        default_factory=Thresholds, description="What a new index version must reach before it may answer."
+    )
 
 
 class VectorStoreDeleted(ReplyModel):

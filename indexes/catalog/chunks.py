@@ -3,11 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.tables import ChunkRow, Revision, RevisionState
 from indexes.model import Chunk, Span
+
+_CHUNKS = ChunkRow.metadata.tables[ChunkRow.__tablename__]
+# Asked for every document: building a statement costs more than running it.
+_INSERT = insert(_CHUNKS)
+_REMOVE = delete(_CHUNKS).where(_CHUNKS.c.revision_id == bindparam("of_revision"), _CHUNKS.c.cut == bindparam("so_cut"))
 
 
 async def of(session: AsyncSession, revision_id: str, cut: str) -> list[Chunk]:
@@ -18,9 +23,9 @@ async def of(session: AsyncSession, revision_id: str, cut: str) -> list[Chunk]:
 
 async def put(session: AsyncSession, revision_id: str, cut: str, chunks: Sequence[Chunk]) -> None:
     """Replace the chunks that the revision has by this rule."""
-    await session.execute(delete(ChunkRow).where(ChunkRow.revision_id == revision_id, ChunkRow.cut == cut))
+    await session.execute(_REMOVE, {"of_revision": revision_id, "so_cut": cut})
     if chunks:
-        await session.execute(insert(ChunkRow), [row(chunk, cut) for chunk in chunks])
+        await session.execute(_INSERT, [row(chunk, cut) for chunk in chunks])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from indexes.catalog.pages import Cursor, Page, page
 from indexes.catalog.version_tables import Comparison, GoldenSetRow
@@ -47,8 +48,8 @@ async def get(session: AsyncSession, store_id: str, comparison_id: str) -> Compa
 
 
 async def listing(session: AsyncSession, store_id: str, cursor: Cursor) -> Page[Comparison]:
-    """A page of a store's reports."""
-    query = select(Comparison).where(Comparison.store_id == store_id)
+    """A page of a store's comparisons. Their reports, which may be large, are not read."""
+    query = select(Comparison).where(Comparison.store_id == store_id).options(defer(Comparison.report, raiseload=True))
     return await page(session, query, Comparison.seq, Comparison.id, cursor)
 
 

@@ -1,5 +1,6 @@
 """Transactions on SQLite or PostgreSQL, with the same meaning on both."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -13,13 +14,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from indexes.catalog.tables import IdempotencyKey
-from indexes.errors import Conflict, SettingsError, Unavailable
+from indexes.errors import Conflict, SettingsError, StorageFull, Unavailable
 from indexes.settings import CatalogSettings
 
 T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 30
 """How long a process waits for another one's write on SQLite before it gives up."""
+
+_POSTGRES_DISK_FULL = "53100"
 
 AT_ONCE = 200
 """Rows to read or write with one statement where there may be thousands, so that the event loop gets its turn."""
@@ -80,11 +83,11 @@ def open_database(settings: CatalogSettings, home: Path) -> Database:
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turn a lost or busy database into Unavailable; programming errors stay what they are."""
+    """Turn a lost, busy or full database into Unavailable; programming errors stay what they are."""
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        raise Unavailable(f"The catalog database did not answer: {error.orig}. Try again.") from error
+        raise _outage(error) from error
     except PoolTimeout as error:
         raise Unavailable("The catalog database is busy. Try again.") from error
     except IntegrityError as error:
@@ -95,9 +98,23 @@ def database_errors() -> Iterator[None]:
             ) from error
         raise
     except DBAPIError as error:
-        if error.connection_invalidated:
-            raise Unavailable(f"The connection to the catalog database broke: {error.orig}. Try again.") from error
+        if error.connection_invalidated or _is_full(error):
+            raise _outage(error) from error
         raise
+
+
+def _outage(error: DBAPIError) -> Unavailable:
+    if _is_full(error):
+        return StorageFull(
+            "The catalog database has no room left, and nothing of this was kept. Ask the operator for more disk, and "
+            "try again."
+        )
+    return Unavailable(f"The catalog database did not answer: {error.orig}. Try again.")
+
+
+def _is_full(error: DBAPIError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_FULL or getattr(error.orig, "sqlstate", None) == _POSTGRES_DISK_FULL
 
 
 def batched(values: Sequence[T]) -> Iterator[Sequence[T]]:

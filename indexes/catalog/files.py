@@ -22,9 +22,11 @@ async def get(session: AsyncSession, project: str, file_id: str) -> File:
 
 async def get_many(session: AsyncSession, project: str, file_ids: list[str]) -> dict[str, File]:
     """Files by id. Raises NotFound naming the first that is not there."""
-    query = select(File).where(File.id.in_(file_ids), File.project == project, ~File.deleting)
-    query = query.with_for_update(read=True)  # none is deleted before what is made of it here can be seen
-    found = {row.id: row for row in await session.scalars(query)}
+    found: dict[str, File] = {}
+    for some in batched(file_ids):
+        query = select(File).where(File.id.in_(some), File.project == project, ~File.deleting)
+        query = query.with_for_update(read=True)  # none is deleted before what is made of it here can be seen
+        found |= {row.id: row for row in await session.scalars(query)}
     for file_id in file_ids:
         if file_id not in found:
             raise NotFound(f"There is no file '{file_id}'. Nothing of this request was done.", param="file_ids")

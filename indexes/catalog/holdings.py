@@ -69,20 +69,20 @@ async def is_complete(session: AsyncSession, version: IndexVersion) -> bool:
 async def announce(session: AsyncSession, version_id: str, revision_ids: Sequence[str]) -> None:
     """Note that points of these revisions are about to be written."""
     for ids in batched(revision_ids):
-        await _put(session, [{"version_id": version_id, "revision_id": one, "chunks": 0} for one in ids])
+        rows = [{"version_id": version_id, "revision_id": one, "chunks": 0} for one in ids]
+        await session.execute(_insert(session).on_conflict_do_nothing(), rows)
 
 
-async def note_completed(session: AsyncSession, version_ids: Sequence[str], revision_id: str, chunks: int) -> None:
-    """Note that each of the versions was seen to hold a revision."""
-    rows = [{"version_id": one, "revision_id": revision_id, "chunks": 0} for one in version_ids]
-    if rows:
-        await _put(session, rows)
-    await session.execute(
-        update(Holding)
-        .where(Holding.version_id.in_(version_ids), Holding.revision_id == revision_id)
-        .values(verified_at=time.time(), chunks=chunks),
-        execution_options={"synchronize_session": False},
-    )
+async def note_completed(session: AsyncSession, held: Mapping[str, int], revision_id: str) -> None:
+    """Note that each of the versions was seen to hold a revision in so many chunks."""
+    now = time.time()
+    rows = [
+        {"version_id": one, "revision_id": revision_id, "chunks": chunks, "verified_at": now}
+        for one, chunks in held.items()
+    ]
+    insert = _insert(session)
+    seen = {"chunks": insert.excluded.chunks, "verified_at": insert.excluded.verified_at}
+    await session.execute(insert.on_conflict_do_update(index_elements=["version_id", "revision_id"], set_=seen), rows)
 
 
 async def note_verified(
@@ -103,7 +103,7 @@ async def note_verified(
     rows = {row.id: row.attributes for row in await session.execute(locked)}
     for ident, now in rows.items():
         if now == dict(attributes[ident]):
-            await note_completed(session, [version.id], ident, read_back[ident])
+            await note_completed(session, {version.id: read_back[ident]}, ident)
     return [ident for ident in read_back if ident not in rows]
 
 
@@ -174,8 +174,7 @@ def inventory_hash(inventory: Mapping[str, int]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-async def _put(session: AsyncSession, rows: list[dict[str, object]]) -> None:
-    """Insert what is not there yet."""
+def _insert(session: AsyncSession) -> postgresql.Insert | sqlite.Insert:
+    """The form of the database at hand that says what to do about rows that are there."""
     name = session.get_bind().dialect.name
-    insert = postgresql.insert(Holding) if name == "postgresql" else sqlite.insert(Holding)
-    await session.execute(insert.on_conflict_do_nothing(), rows)
+    return postgresql.insert(Holding) if name == "postgresql" else sqlite.insert(Holding)

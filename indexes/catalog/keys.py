@@ -18,11 +18,17 @@ DEFAULT_PROJECT = "default"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the key's id, the project whose data it sees, and what it may do."""
+    """Who asks: the key's id and name, the project whose data it sees, and what it may do."""
 
     key_id: str
+    name: str
     project: str
     role: Role
+
+    @property
+    def actor(self) -> str:
+        """Who it is in histories. Names need not be unique."""
+        return f"{self.name} ({self.key_id})"
 
 
 async def create(session: AsyncSession, name: str, project: str, role: Role) -> tuple[ApiKey, str]:
@@ -38,7 +44,7 @@ async def caller(session: AsyncSession, secret: str) -> Caller | None:
     """Whose key this is, or None."""
     query = select(ApiKey).where(ApiKey.sha256 == _digest(secret), ApiKey.revoked_at.is_(None))
     row = await session.scalar(query)
-    return Caller(row.id, row.project, row.role) if row else None
+    return Caller(row.id, row.name, row.project, row.role) if row else None
 
 
 async def listing(session: AsyncSession) -> list[ApiKey]:

@@ -69,18 +69,22 @@ async def lines(session: AsyncSession, store_id: str, seqs: Collection[int]) -> 
     """For each of these unfinished revisions of a store, the work up to its end, that of those before it included."""
     if not seqs:
         return {}
-    is_cut = Revision.chunks_total > 0
-    pending = (
+    chunks = func.sum(Revision.chunks_total - Revision.chunks_done)
+    uncut = func.sum(case((Revision.chunks_total > 0, 0), else_=1))
+    pending = (Revision.store_id == store_id, Revision.state == RevisionState.PENDING)
+    # What stands before all of them is one sum: running sums over a long line take four times as long.
+    head = (await session.execute(select(chunks, uncut).where(*pending, Revision.seq < min(seqs)))).one()
+    running = (
         select(
             Revision.seq,
-            func.sum(Revision.chunks_total - Revision.chunks_done).over(order_by=Revision.seq).label("chunks"),
-            func.sum(case((is_cut, 0), else_=1)).over(order_by=Revision.seq).label("uncut"),
+            chunks.over(order_by=Revision.seq).label("chunks"),
+            uncut.over(order_by=Revision.seq).label("uncut"),
         )
-        .where(Revision.store_id == store_id, Revision.state == RevisionState.PENDING, Revision.seq <= max(seqs))
+        .where(*pending, Revision.seq.between(min(seqs), max(seqs)))
         .subquery()
     )
-    rows = await session.execute(select(pending).where(pending.c.seq.in_(seqs)))
-    return {row.seq: Line(int(row.chunks), int(row.uncut)) for row in rows}
+    rows = await session.execute(select(running).where(running.c.seq.in_(seqs)))
+    return {row.seq: Line(int(row.chunks + (head[0] or 0)), int(row.uncut + (head[1] or 0))) for row in rows}
 
 
 async def changed(session: AsyncSession, store_id: str, after: Place, limit: int) -> list[Revision]:

@@ -135,7 +135,16 @@ async def note_erased(session: AsyncSession, version_id: str) -> None:
 async def set_traffic(
     session: AsyncSession, version: IndexVersion, shadow_share: float, canary_share: float, because: Because
 ) -> None:
-    """Let a ready version run beside live queries, or answer some of them."""
+    """Let a version that is whole run beside live queries, or answer some of them. Raises Conflict for any other."""
+    await versions.alone(session, version.store_id)
+    await session.refresh(version)
+    if version.state not in (VersionState.READY, VersionState.RETIRED):
+        raise Conflict(
+            f"The index version '{version.id}' is {version.state.value}: only one that is ready, or was live before, "
+            "can take a share of the live queries.",
+            code="version_not_ready",
+            param="index_version",
+        )
     version.shadow_share, version.canary_share = shadow_share, canary_share
     reason = f"shadow {shadow_share:g}, canary {canary_share:g}" + (f": {because.reason}" if because.reason else "")
     await history.note(session, version.store_id, version.id, EventKind.TRAFFIC, Because(because.actor, reason))

@@ -57,7 +57,16 @@ async def attach(session: AsyncSession, store_id: str, wanted: Attachment, batch
     newest = await _newest(session, store_id, wanted.key)
     if newest is not None and _is_the_same(newest, wanted):
         return await _reuse(session, newest, wanted, batch_id)
-    revision = Revision(
+    revision = new(store_id, wanted)
+    session.add(revision)
+    await session.flush()
+    await _note_batch(session, batch_id, revision)
+    return revision
+
+
+def new(store_id: str, wanted: Attachment) -> Revision:
+    """A revision on its way, for a file whose key is not taken by the same bytes."""
+    return Revision(
         id=new_id(Kind.REVISION),
         store_id=store_id,
         file_id=wanted.file.id,
@@ -68,10 +77,6 @@ async def attach(session: AsyncSession, store_id: str, wanted: Attachment, batch
         max_tokens=wanted.chunking and wanted.chunking.max_tokens,
         overlap_tokens=wanted.chunking and wanted.chunking.overlap_tokens,
     )
-    session.add(revision)
-    await session.flush()
-    await _note_batch(session, batch_id, revision)
-    return revision
 
 
 async def _note_batch(session: AsyncSession, batch_id: str | None, revision: Revision) -> None:

@@ -37,24 +37,38 @@ class Counts:
         return self.in_progress + self.completed + self.failed + self.cancelled
 
 
-async def get(session: AsyncSession, project: str, store_id: str, *, locked: bool = False) -> Store:
-    """The store. Raises NotFound, also for another project's store.
-
-    `locked` keeps it from being deleted until the transaction ends.
-    """
-    query = select(Store).where(Store.id == store_id, Store.project == project, ~Store.deleting)
-    row = await session.scalar(query.with_for_update(read=True) if locked else query)
+async def get(session: AsyncSession, project: str, store_id: str) -> Store:
+    """The store. Raises NotFound, also for another project's store."""
+    row = await session.scalar(select(Store).where(*_of(project, store_id)))
     if row is None:
-        raise NotFound(
-            f"There is no vector store '{store_id}'. List yours with GET /v1/vector_stores.", param="vector_store_id"
-        )
+        raise _unknown(store_id)
     return row
 
 
-async def project(session: AsyncSession, store_id: str, *, locked: bool = False) -> str:
-    """Whose store it is. `locked` is as for `get`. Raises NotFound."""
-    query = select(Store.project).where(Store.id == store_id, ~Store.deleting)
-    found = await session.scalar(query.with_for_update(read=True) if locked else query)
+async def use(session: AsyncSession, project: str, store_id: str) -> None:
+    """Note that a store is used, for `expires_after`, before anything else in a transaction that puts something in it.
+
+    Until that ends nobody deletes the store, completes a revision of it or puts something else in it: who took a shared
+    lock first and noted the use at the end would wait for another who does the same. Raises NotFound as `get` does.
+    """
+    used = update(Store).where(*_of(project, store_id)).values(last_active_at=time.time())
+    if await session.scalar(used.returning(Store.id)) is None:
+        raise _unknown(store_id)
+
+
+def _of(project: str, store_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (Store.id == store_id, Store.project == project, ~Store.deleting)
+
+
+def _unknown(store_id: str) -> NotFound:
+    return NotFound(
+        f"There is no vector store '{store_id}'. List yours with GET /v1/vector_stores.", param="vector_store_id"
+    )
+
+
+async def project(session: AsyncSession, store_id: str) -> str:
+    """Whose store it is. Raises NotFound."""
+    found = await session.scalar(select(Store.project).where(Store.id == store_id, ~Store.deleting))
     if found is None:
         raise NotFound(f"There is no vector store '{store_id}' any more.", param="vector_store_id")
     return found

@@ -33,6 +33,23 @@ async def kept(session: AsyncSession, store_id: str) -> list[Version]:
     return await _in_states(session, store_id, KEPT)
 
 
+async def kept_ids(session: AsyncSession, store_id: str) -> set[str]:
+    """As `kept`, and until this transaction ends no version of the store is made, promoted or deleted.
+
+    Raises NotFound for a store that is gone.
+    """
+    query = (
+        select(IndexVersion.id)
+        .join(Store, Store.id == IndexVersion.store_id)
+        .where(Store.id == store_id, ~Store.deleting, IndexVersion.state.in_(KEPT))
+        .with_for_update(read=True, of=Store)
+    )
+    found = set(await session.scalars(query))
+    if not found:
+        raise NotFound(f"There is no vector store '{store_id}' any more.", param="vector_store_id")
+    return found
+
+
 async def undeleted(session: AsyncSession, store_id: str) -> list[Version]:
     """Every version of the store that may hold points, failed builds too."""
     return await _in_states(session, store_id, (*KEPT, VersionState.FAILED))
@@ -115,6 +132,12 @@ async def rows(session: AsyncSession, store_id: str, states: Sequence[VersionSta
     """The versions of a store that are in one of these states, oldest first."""
     query = select(IndexVersion).where(IndexVersion.store_id == store_id, IndexVersion.state.in_(states))
     return list(await session.scalars(query.order_by(IndexVersion.seq)))
+
+
+async def newest(session: AsyncSession, states: Sequence[VersionState], limit: int) -> list[Version]:
+    """Versions of all stores that are in one of these states, newest first."""
+    query = select(IndexVersion).where(IndexVersion.state.in_(states)).order_by(IndexVersion.seq.desc())
+    return [opened_as(row) for row in await session.scalars(query.limit(limit))]
 
 
 async def _in_states(session: AsyncSession, store_id: str, states: Sequence[VersionState]) -> list[Version]:

@@ -1,12 +1,13 @@
 """What a search may see, asked of the catalog at its start and again at its end (I4, I9)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog import snapshots
+from indexes.catalog.database import batched
 from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Store
 from indexes.catalog.versions import Version, opened_as, read_manifest, searchable
 from indexes.errors import NotFound
@@ -101,6 +102,15 @@ async def visible(
         )
         for row in await session.execute(query)
     }
+
+
+async def any_visible(session: AsyncSession, revision_ids: Sequence[str], snapshot_id: str | None = None) -> bool:
+    """Whether one of the revisions, which were hidden when a search began, is to be seen now."""
+    for ids in batched(revision_ids):
+        query = select(Revision.id).where(Revision.id.in_(ids), _readable(snapshot_id))
+        if await session.scalar(query.limit(1)) is not None:
+            return True
+    return False
 
 
 def _readable(snapshot_id: str | None) -> ColumnElement[bool]:

@@ -8,13 +8,56 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import Float, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog import chunks, holdings
 from indexes.catalog.tables import Revision, RevisionState, Stage
 from indexes.errors import LeaseLost
 from indexes.model import AttributeValue, Chunk
+
+# What is asked for every document is built once: building a statement costs more than running it.
+_NOW = bindparam("now", type_=Float)
+_DUE = (
+    Revision.state == RevisionState.PENDING,
+    Revision.next_attempt_at <= _NOW,
+    Revision.lease_until < _NOW,
+)
+_NEXT_STORE = (
+    select(Revision.store_id)
+    .where(Revision.state == RevisionState.PENDING)
+    .group_by(Revision.store_id)
+    .having(func.sum(case((and_(*_DUE), 1), else_=0)) > 0)
+    .order_by(func.sum(case((Revision.lease_until >= _NOW, 1), else_=0)), func.min(Revision.seq))
+    .limit(1)
+)
+_OLDEST = select(Revision.seq).where(Revision.store_id == bindparam("of_store"), *_DUE).order_by(Revision.seq).limit(1)
+_CLAIM = (
+    update(Revision)
+    # On PostgreSQL several workers claim at once, each the next one that no other is just taking.
+    .where(Revision.seq == _OLDEST.with_for_update(skip_locked=True).scalar_subquery(), *_DUE)
+    .values(
+        lease_owner=bindparam("owner"),
+        lease_until=bindparam("until"),
+        fence=Revision.fence + 1,
+        attempts=Revision.attempts + 1,
+        started_at=func.coalesce(Revision.started_at, _NOW),
+        updated_at=_NOW,
+    )
+    .returning(Revision)
+    .execution_options(synchronize_session=False)
+)
+_REVISIONS = Revision.metadata.tables[Revision.__tablename__]
+_CHANGE = (
+    update(_REVISIONS)
+    .where(
+        _REVISIONS.c.id == bindparam("held_id"),
+        _REVISIONS.c.fence == bindparam("held_fence"),
+        _REVISIONS.c.lease_owner == bindparam("held_by"),
+        _REVISIONS.c.state == RevisionState.PENDING,
+    )
+    .returning(_REVISIONS.c.id, _REVISIONS.c.attributes)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,38 +68,24 @@ class Lease:
     owner: str
     fence: int
 
+    def holds(self, row: Revision) -> bool:
+        """Whether this is the lease on the revision of `row`, and there is work left to do."""
+        mine = (self.revision_id, self.owner, self.fence, RevisionState.PENDING)
+        return (row.id, row.lease_owner, row.fence, row.state) == mine
+
 
 async def next_store(session: AsyncSession) -> str | None:
     """Whose turn it is: of the stores with work that is due, the one with the least in work; None if there is none.
 
     So a batch of thousands delays another store's single upload by one document, not by thousands.
     """
-    now = time.time()
-    in_work = func.sum(case((Revision.lease_until >= now, 1), else_=0))
-    due = func.sum(case((and_(*_due(now)), 1), else_=0))
-    query = select(Revision.store_id).where(Revision.state == RevisionState.PENDING).group_by(Revision.store_id)
-    return await session.scalar(query.having(due > 0).order_by(in_work, func.min(Revision.seq)).limit(1))
+    return await session.scalar(_NEXT_STORE, {"now": time.time()})
 
 
 async def claim(session: AsyncSession, store_id: str, owner: str, lease_s: float) -> Revision | None:
     """Take over a store's oldest revision that is due and count the attempt; None if there is none."""
     now = time.time()
-    oldest = select(Revision.seq).where(Revision.store_id == store_id, *_due(now)).order_by(Revision.seq).limit(1)
-    statement = (
-        update(Revision)
-        # On PostgreSQL several workers claim at once, each the next one that no other is just taking.
-        .where(Revision.seq == oldest.with_for_update(skip_locked=True).scalar_subquery(), *_due(now))
-        .values(
-            lease_owner=owner,
-            lease_until=now + lease_s,
-            fence=Revision.fence + 1,
-            attempts=Revision.attempts + 1,
-            started_at=func.coalesce(Revision.started_at, now),
-            updated_at=now,
-        )
-        .returning(Revision)
-    )
-    return await session.scalar(statement)
+    return await session.scalar(_CLAIM, {"now": now, "of_store": store_id, "owner": owner, "until": now + lease_s})
 
 
 async def renew(session: AsyncSession, lease: Lease, lease_s: float) -> None:
@@ -79,60 +108,15 @@ async def announce_points(session: AsyncSession, lease: Lease) -> dict[str, Attr
 
     Attributes that change later are marked as not synced. Raises LeaseLost.
     """
-    await _change(session, lease, {"has_points": True})
-    attributes = await session.scalar(select(Revision.attributes).where(Revision.id == lease.revision_id))
-    return attributes or {}
+    return await _change(session, lease, {"has_points": True})
 
 
-async def put_chunks(session: AsyncSession, lease: Lease, cut: str, made: Sequence[Chunk]) -> None:
-    """Replace the revision's chunks and note the stage. Raises LeaseLost."""
-    await advance(session, lease, Stage.CHUNKED, chunks_total=len(made))
+async def put_chunks(session: AsyncSession, lease: Lease, cut: str, made: Sequence[Chunk]) -> dict[str, AttributeValue]:
+    """Replace the revision's chunks, note the stage, and announce the points of them. Raises LeaseLost."""
+    values = {"stage": Stage.CHUNKED, "chunks_total": len(made), "has_points": True}
+    attributes = await _change(session, lease, values)
     await chunks.put(session, lease.revision_id, cut, made)
-
-
-async def unsynced_attributes(session: AsyncSession, lease: Lease) -> dict[str, AttributeValue] | None:
-    """The attributes that points were not given yet, or None. Raises LeaseLost."""
-    row = await session.scalar(select(Revision).where(*_held(lease)))
-    if row is None:
-        raise LeaseLost(f"The work on {lease.revision_id} was taken over.")
-    return None if row.attributes_synced else row.attributes
-
-
-async def complete(session: AsyncSession, lease: Lease) -> Revision:
-    """Make the revision the current one of its key and hide the one before, in this transaction (I4).
-
-    Where a newer one is current already, this one is superseded at once. Raises LeaseLost.
-    """
-    # On PostgreSQL two revisions of one key may end at once: they take turns, in the same order for both.
-    key = select(Revision.store_id, Revision.key).where(Revision.id == lease.revision_id).subquery()
-    of_key = select(Revision.seq).join(key, and_(Revision.store_id == key.c.store_id, Revision.key == key.c.key))
-    await session.execute(of_key.order_by(Revision.seq).with_for_update(of=Revision))
-    await _change(session, lease, {"stage": Stage.VERIFIED, "lease_until": 0.0, "lease_owner": None})
-    mine = await session.scalar(select(Revision).where(Revision.id == lease.revision_id).with_for_update())
-    assert mine is not None
-    await session.refresh(mine)
-    same_key = (Revision.store_id == mine.store_id, Revision.key == mine.key)
-    newer = await session.scalar(
-        select(func.max(Revision.seq)).where(
-            *same_key, Revision.seq > mine.seq, Revision.state.in_((RevisionState.CURRENT, RevisionState.SUPERSEDED))
-        )
-    )
-    if newer is not None:
-        mine.state = RevisionState.SUPERSEDED
-        return mine
-    await session.execute(
-        update(Revision)
-        .where(*same_key, Revision.id != mine.id, Revision.state == RevisionState.CURRENT)
-        .values(state=RevisionState.SUPERSEDED)
-    )
-    # What an older upload failed at no longer matters to anybody once a newer one is there.
-    await session.execute(
-        update(Revision)
-        .where(*same_key, Revision.seq < mine.seq, Revision.state.in_((RevisionState.FAILED, RevisionState.CANCELLED)))
-        .values(state=RevisionState.SUPERSEDED)
-    )
-    mine.state = RevisionState.CURRENT
-    return mine
+    return attributes
 
 
 async def fail(session: AsyncSession, lease: Lease, code: str, message: str) -> None:
@@ -209,21 +193,16 @@ async def attributes_synced(session: AsyncSession, revision_id: str, attributes:
         row.attributes_synced = True
 
 
-def _due(now: float) -> tuple[ColumnElement[bool], ...]:
-    return (Revision.state == RevisionState.PENDING, Revision.next_attempt_at <= now, Revision.lease_until < now)
+async def _change(session: AsyncSession, lease: Lease, values: dict[str, object]) -> dict[str, AttributeValue]:
+    """Change the row of a held revision; gives its attributes."""
+    held = {"held_id": lease.revision_id, "held_fence": lease.fence, "held_by": lease.owner}
+    row = (await session.execute(_CHANGE, {**values, **held})).one_or_none()
+    if row is None:
+        raise lease_lost(lease)
+    attributes: dict[str, AttributeValue] = row.attributes
+    return attributes
 
 
-def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
-    return (
-        Revision.id == lease.revision_id,
-        Revision.fence == lease.fence,
-        Revision.lease_owner == lease.owner,
-        Revision.state == RevisionState.PENDING,
-    )
-
-
-async def _change(session: AsyncSession, lease: Lease, values: dict[str, object]) -> None:
-    statement = update(Revision).where(*_held(lease)).values(**values, updated_at=time.time())
-    changed = await session.scalar(statement.returning(Revision.id), execution_options={"synchronize_session": False})
-    if changed is None:
-        raise LeaseLost(f"The work on {lease.revision_id} was taken over, cancelled or deleted.")
+def lease_lost(lease: Lease) -> LeaseLost:
+    """What to raise where a lease is not held any more."""
+    return LeaseLost(f"The work on {lease.revision_id} was taken over, cancelled or deleted.")

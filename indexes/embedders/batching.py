@@ -1,9 +1,8 @@
 """One embedder shared by concurrent callers: common batches, queries that do not wait for documents, bounded queues."""
 
 import asyncio
-import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,12 +13,7 @@ from indexes.manifest import EmbeddingSpec
 from indexes.model import Vector
 
 _QUERY_BATCH = 16
-# Documents are sorted by length within a window, and cut into slices. A slice of fewer tokens leaves cores idle; a
-# larger one gains nothing.
-_WINDOW = 256
-_LEAST_SLICE_TOKENS = 512
-_FIRST_SLICE_TOKENS = 1_024
-_LARGEST_SLICE_TOKENS = 32_768
+_LEAST_SLICE_TOKENS = 512  # a smaller one costs a twelfth more a token
 
 
 class BatchingEmbedder:
@@ -35,19 +29,25 @@ class BatchingEmbedder:
         *,
         max_queries: int = 256,
         max_documents: int = 512,
-        slice_s: float = 0.25,
+        slices_at_once: int = 1,
+        slice_tokens: int = 1_024,
         cached_queries: int = 1_024,
     ) -> None:
-        """`max_queries` and `max_documents` bound the texts on their way. `slice_s` is how long one batch of documents
-        should take, which is what a stop waits for, and on a GPU a query; its size follows the speed seen.
+        """`max_queries` and `max_documents` bound the texts on their way.
+
+        Documents are embedded in slices, `slices_at_once` side by side, each of about `slice_tokens`. A slice is what a
+        stop waits for, and on a GPU a query. Larger ones cost more than they save where few texts wait: these are then
+        less alike in length, and padded to the longest.
         """
         self._embedder = embedder
-        self._slice_s = slice_s
-        self._slice_tokens = float(_FIRST_SLICE_TOKENS)
+        self._slices_at_once = slices_at_once
+        self._slice_tokens = slice_tokens
         self._cached_queries = cached_queries
         self._cache: OrderedDict[str, Vector] = OrderedDict()
-        self._queries = Lane("queries", embedder.embed_queries, None, capacity=max_queries, window=_QUERY_BATCH)
-        self._documents = Lane("documents", self._embed_slice, self._slices, capacity=max_documents, window=_WINDOW)
+        self._queries = Lane("queries", embedder.embed_queries, _first_queries, capacity=max_queries)
+        self._documents = Lane(
+            "documents", embedder.embed_documents, self._slice, capacity=max_documents, at_once=slices_at_once
+        )
 
     @property
     def spec(self) -> EmbeddingSpec:
@@ -67,40 +67,36 @@ class BatchingEmbedder:
         # Into an empty queue any call may go: else one larger than the queue could never be served.
         if len(self._queries) and len(self._queries) + fresh > self._queries.capacity:
             raise Overloaded(f"{len(self._queries)} queries are waiting to be embedded: try again shortly.")
-        rows |= await self._queries.rows(missing)
+        rows |= await self._queries.rows(dict.fromkeys(missing, 1))
         self._remember(rows)
         return self._stack(rows, texts)
 
     async def documents(self, texts: Sequence[str]) -> Vector:
         """As `Embedder.embed_documents`. Waits where the queue is full. Raises Unavailable after `close`."""
-        return self._stack(await self._documents.rows(texts), texts)
+        sizes = await asyncio.to_thread(self._sizes, texts)
+        return self._stack(await self._documents.rows(sizes), texts)
 
     async def close(self) -> None:
         """Ends the batches under way; what waits fails with Unavailable."""
         await asyncio.gather(self._queries.close(), self._documents.close())
 
-    def _slices(self, texts: list[str]) -> list[list[str]]:
-        """Batches of texts of like length, each of about `slice_s`."""
-        slices: list[list[str]] = []
-        for tokens, text in sorted((self._tokens(text), text) for text in texts):
-            if slices and (len(slices[-1]) + 1) * tokens <= self._slice_tokens:
-                slices[-1].append(text)
-            else:
-                slices.append([text])
-        return slices
+    def _sizes(self, texts: Sequence[str]) -> dict[str, int]:
+        """How many tokens the model reads of each text."""
+        offsets, most = self._embedder.tokenizer.offsets, self.spec.max_tokens
+        return {text: min(len(offsets(text)), most) for text in dict.fromkeys(texts)}
 
-    def _embed_slice(self, texts: list[str]) -> Vector:
-        """Embeds documents, and learns how many tokens fit into `slice_s`."""
-        began = time.perf_counter()
-        rows = self._embedder.embed_documents(texts)
-        elapsed_s = time.perf_counter() - began
-        fitting = sum(map(self._tokens, texts)) * self._slice_s / max(elapsed_s, 1e-6)
-        blended = 0.7 * self._slice_tokens + 0.3 * fitting
-        self._slice_tokens = min(max(blended, _LEAST_SLICE_TOKENS), _LARGEST_SLICE_TOKENS)
-        return rows
-
-    def _tokens(self, text: str) -> int:
-        return min(len(self._embedder.tokenizer.offsets(text)), self.spec.max_tokens)
+    def _slice(self, sizes: Mapping[str, int]) -> list[str]:
+        """The text that came first and those nearest to it in length; where few wait, the share of one slice."""
+        share = sum(sizes.values()) // self._slices_at_once
+        most = min(self._slice_tokens, max(share, _LEAST_SLICE_TOKENS))
+        first = longest = next(iter(sizes.values()))
+        chosen: list[str] = []
+        for text in sorted(sizes, key=lambda text: abs(sizes[text] - first)):
+            longest = max(longest, sizes[text])
+            if chosen and (len(chosen) + 1) * longest > most:
+                break
+            chosen.append(text)
+        return chosen
 
     def _remember(self, rows: dict[str, Vector]) -> None:
         for text, row in rows.items():
@@ -114,3 +110,7 @@ class BatchingEmbedder:
         for position, text in enumerate(texts):
             stacked[position] = rows[text]
         return stacked
+
+
+def _first_queries(sizes: Mapping[str, int]) -> list[str]:
+    return list(sizes)[:_QUERY_BATCH]

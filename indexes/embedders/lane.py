@@ -1,29 +1,25 @@
-"""Texts of many callers on their way through one thread, in common batches."""
+"""Texts of many callers on their way through an embedder, in common batches."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 from indexes.errors import Unavailable
 from indexes.model import Vector
-
-_Given = TypeVar("_Given")
-_Made = TypeVar("_Made")
 
 
 @dataclass(eq=False, slots=True)
 class _Job:
     """One text on its way, and how many callers wait for its row."""
 
+    size: int
     row: asyncio.Future[Vector]
     waiters: int = 0
 
 
 class Lane:
-    """For one event loop, which it never blocks: whatever takes time runs in the lane's own thread.
+    """For one event loop, which it never blocks: batches are embedded in the lane's own threads.
 
     A text that is on its way is not begun again for a second caller. A text that nobody waits for any more is dropped,
     unless it has begun. If a batch fails, its texts are tried one by one, so that only who asked for the text at fault
@@ -34,23 +30,24 @@ class Lane:
         self,
         name: str,
         embed: Callable[[list[str]], Vector],
-        cut: Callable[[list[str]], list[list[str]]] | None,
+        choose: Callable[[Mapping[str, int]], list[str]],
         *,
         capacity: int,
-        window: int,
+        at_once: int = 1,
     ) -> None:
-        """`capacity` bounds the texts on their way. Up to `window` of them are handed to `cut`, which makes the batches
-        for `embed`; without `cut` they are one batch. Both run in the lane's thread.
+        """`capacity` bounds the texts on their way. Whenever fewer than `at_once` batches are being embedded, `choose`
+        takes the next from all texts that wait, given with their sizes in the order in which they came; it runs in the
+        event loop.
         """
         self.capacity = capacity
         self._embed = embed
-        self._cut = cut
-        self._window = window
+        self._choose = choose
+        self._at_once = at_once
         self._jobs: dict[str, _Job] = {}
-        self._pending: deque[str] = deque()
+        self._pending: dict[str, _Job] = {}
         self._room = asyncio.Event()  # set whenever a text leaves
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._pump: asyncio.Task[None] | None = None
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=name)
+        self._pumps: set[asyncio.Task[None]] = set()
         self._closed = False
 
     def __len__(self) -> int:
@@ -61,12 +58,15 @@ class Lane:
         """Whether `text` is on its way."""
         return text in self._jobs
 
-    async def rows(self, texts: Iterable[str]) -> dict[str, Vector]:
-        """The row of each text. Waits for room where the lane is full. Raises Unavailable once it is closed."""
+    async def rows(self, sizes: Mapping[str, int]) -> dict[str, Vector]:
+        """The row of each text, given with its size. Waits for room where the lane is full.
+
+        Raises Unavailable once the lane is closed.
+        """
         joined: dict[str, _Job] = {}
         try:
-            for text in dict.fromkeys(texts):
-                joined[text] = await self._join(text)
+            for text, size in sizes.items():
+                joined[text] = await self._join(text, size)
             if joined:
                 await asyncio.wait([job.row for job in joined.values()])
             return {text: job.row.result() for text, job in joined.items()}
@@ -75,14 +75,14 @@ class Lane:
                 self._leave(text, job)
 
     async def close(self) -> None:
-        """Ends the batch under way; what waits fails with Unavailable."""
+        """Ends the batches under way; what waits fails with Unavailable."""
         self._closed = True
         self._room.set()
-        if self._pump is not None:
-            await asyncio.wait([self._pump])
-        self._thread.shutdown()
+        if self._pumps:
+            await asyncio.wait(self._pumps)
+        self._threads.shutdown()
 
-    async def _join(self, text: str) -> _Job:
+    async def _join(self, text: str, size: int) -> _Job:
         while text not in self._jobs and len(self._jobs) >= self.capacity and not self._closed:
             self._room.clear()
             await self._room.wait()
@@ -90,10 +90,9 @@ class Lane:
             raise _closed()
         job = self._jobs.get(text)
         if job is None:
-            job = self._jobs[text] = _Job(asyncio.get_running_loop().create_future())
-            self._pending.append(text)
-            if self._pump is None or self._pump.done():
-                self._pump = asyncio.create_task(self._work())
+            job = self._jobs[text] = self._pending[text] = _Job(size, asyncio.get_running_loop().create_future())
+            if len(self._pumps) < self._at_once:
+                self._pumps.add(asyncio.create_task(self._work()))
         job.waiters += 1
         return job
 
@@ -106,32 +105,22 @@ class Lane:
     async def _work(self) -> None:
         """Runs until nothing is pending."""
         while self._pending:
-            count = min(self._window, len(self._pending))
-            window = list(dict.fromkeys(self._pending.popleft() for _ in range(count)))
-            for batch in await self._batches(window):
-                await self._run(batch)
+            batch = self._choose({text: job.size for text, job in self._pending.items()})
+            await self._run({text: self._pending.pop(text) for text in batch})
+        self._pumps -= {asyncio.current_task()}
 
-    async def _batches(self, window: list[str]) -> list[list[str]]:
-        if self._cut is None:
-            return [window]
-        try:
-            return await self._in_thread(self._cut, window)
-        except Exception:  # noqa: BLE001 - some text is at fault, and will say so when it is embedded
-            return [[text] for text in window]
-
-    async def _run(self, texts: list[str]) -> None:
-        jobs = {text: self._jobs[text] for text in texts if text in self._jobs}
+    async def _run(self, jobs: dict[str, _Job]) -> None:
         if self._closed:
             for text, job in jobs.items():
                 self._finish(text, job, _closed())
-        if self._closed or not jobs:
             return
+        loop = asyncio.get_running_loop()
         try:
-            rows = await self._in_thread(self._embed, list(jobs))
+            rows = await loop.run_in_executor(self._threads, self._embed, list(jobs))
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             for text, job in jobs.items():
                 if len(jobs) > 1:
-                    await self._run([text])
+                    await self._run({text: job})
                 else:
                     self._finish(text, job, error)
             return
@@ -149,12 +138,10 @@ class Lane:
         self._forget(text, job)
 
     def _forget(self, text: str, job: _Job) -> None:
-        if self._jobs.get(text) is job:
-            del self._jobs[text]
+        for jobs in (self._jobs, self._pending):
+            if jobs.get(text) is job:
+                del jobs[text]
         self._room.set()
-
-    async def _in_thread(self, call: Callable[[_Given], _Made], given: _Given) -> _Made:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, given)
 
 
 def _closed() -> Unavailable:

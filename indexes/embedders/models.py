@@ -53,12 +53,12 @@ class Models:
 
     async def spec(self, name: str) -> EmbeddingSpec:
         """What the model of that name is, for a request; it is not loaded. Raises NotFound."""
-        self._check(name)
+        self._check(name, param="embedding_model")
         return await self._spec(name)
 
     async def named(self, name: str) -> SharedEmbedder:
         """The model of that name, for a request. Raises NotFound."""
-        self._check(name)
+        self._check(name, param="model")
         return await self._embedder(name)
 
     async def embedder(self, spec: EmbeddingSpec) -> SharedEmbedder:
@@ -85,12 +85,12 @@ class Models:
             if not isinstance(ended, BaseException):
                 await ended.close()
 
-    def _check(self, name: str) -> None:
+    def _check(self, name: str, param: str) -> None:
         if name not in self.names:
             raise NotFound(
                 f"There is no embedding model '{name}'. Known: {', '.join(self.names)}.",
                 code="model_not_found",
-                param="model",
+                param=param,
             )
 
     async def _spec(self, name: str) -> EmbeddingSpec:
@@ -122,7 +122,7 @@ class Models:
         settings = self._settings
         load = SentenceTransformerEmbedder.load
         loaded = await asyncio.to_thread(load, self._resolved[name], device=settings.device, threads=settings.threads)
-        return BatchingEmbedder(loaded)
+        return BatchingEmbedder(loaded, slices_at_once=loaded.passes, slice_tokens=loaded.batch_tokens)
 
     def _tokenizer(self, name: str) -> Tokenizer:
         return WordTokenizer() if name == HASHING else FolderTokenizer(self._resolved[name].folder)

@@ -28,7 +28,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 # Padded tokens of one forward pass. CPU: the rate is flat from 800 to 4,000 and falls by a quarter at 8,000, where the
 # activations leave the cache. CUDA: enough to fill the device, not measured.
-_BATCH_TOKENS = {"cpu": 3_072, "cuda": 32_768}
+_BATCH_TOKENS = {"cpu": 1_024, "cuda": 16_384}
 
 
 class SentenceTransformerEmbedder:
@@ -39,8 +39,8 @@ class SentenceTransformerEmbedder:
         self.spec = weights.spec
         self.tokenizer = FolderTokenizer(weights.folder)
         self._model = model
-        self._batch_tokens = _BATCH_TOKENS[model.device.type]
-        self._passes = passes
+        self.batch_tokens = _BATCH_TOKENS[model.device.type]
+        self.passes = passes
         self._pool = ThreadPoolExecutor(passes, thread_name_prefix="forward")
         self._tokenizing = threading.Lock()  # the tokenizer inside the model is not safe in two threads
 
@@ -82,10 +82,9 @@ class SentenceTransformerEmbedder:
         """Positions of texts of like length, longest first, so that little is padded and memory peaks at once."""
         reads = self.spec.max_tokens
         counts = [min(count, reads) for count in self.tokenizer.counts(texts)]
-        tokens = min(self._batch_tokens, sum(counts) // self._passes)
         batch: list[int] = []
         for position in sorted(range(len(texts)), key=counts.__getitem__, reverse=True):
-            if batch and (len(batch) + 1) * counts[batch[0]] > tokens:
+            if batch and (len(batch) + 1) * counts[batch[0]] > self.batch_tokens:
                 yield batch
                 batch = []
             batch.append(position)

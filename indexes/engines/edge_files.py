@@ -9,7 +9,6 @@
 A version appears by renaming a finished directory and disappears by renaming it away, so a kill leaves no half of one.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -22,6 +21,7 @@ from typing import Any
 
 from indexes.engines.checks import unknown_version
 from indexes.errors import InvalidRequest, SettingsError
+from indexes.locks import own
 
 _WORK = ".work-"
 
@@ -44,7 +44,7 @@ class EdgeFiles:
         self._root = root
         try:
             root.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(root / "lock")
+            self._lock = own(root / "lock")
         except BlockingIOError as error:
             raise SettingsError(
                 f"Another process owns the vectors in {root}. Stop it, give this one a directory of its own, or let "
@@ -108,6 +108,11 @@ def erase(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def size_bytes(folder: Path) -> int:
+    """What a copy of the directory takes; holes in files are copied as zeros."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def sync_log(shard: Path) -> None:
     """Make everything applied to an open shard durable: it replays its write-ahead log when it is opened."""
     log = shard / "wal"
@@ -124,17 +129,6 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _lock(path: Path) -> int:
-    """The descriptor that holds the lock until it is closed. Raises BlockingIOError if another process has it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:

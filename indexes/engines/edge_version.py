@@ -10,14 +10,19 @@ from pathlib import Path
 
 from qdrant_edge import EdgeConfig, EdgeShard, PayloadSchemaType, UpdateOperation
 
-from indexes.engines.edge_files import Current, EdgeFiles, erase, read_current, sync_log, write_current
+from indexes.engines.edge_files import Current, EdgeFiles, erase, read_current, size_bytes, sync_log, write_current
 from indexes.engines.edge_shards import OpenShards
 from indexes.engines.points import NUMBER_FIELDS
 from indexes.errors import Unavailable
+from indexes.room import MEBIBYTE, require_room
 
 _FLUSH_POINTS = 10_000  # written between two flushes; after a crash replaying their log takes about a second
 _JOURNAL_POINTS = 20_000  # about 60 MB of writes remembered while a copy is optimised
 _SMALL_POINTS = 2_000  # below this an index on a field takes under 20 ms, and so may be made at once
+
+ROOM_BYTES = 128 * MEBIBYTE
+"""What must be free before a shard is opened or written to. It writes to mapped files, which it extends by up to 32 MB:
+where the disk turns out to be full then, the kernel ends the process (SIGBUS). Several threads may pass at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,10 @@ class EdgeVersion:
             yield shard
 
     def write(self, write: Write) -> None:
-        """Apply the operations. Durable when it returns."""
+        """Apply the operations. Durable when it returns. Raises StorageFull where the disk has not room enough."""
         with self._writing, self.reading() as shard:
             for operation in chain(self._new_indexes(shard, write.number_fields), write.operations):
+                require_room(self.folder, ROOM_BYTES)
                 shard.update(operation)
                 if self._journal is not None:
                     self._journal.append(operation)
@@ -112,6 +118,7 @@ class EdgeVersion:
 
     def _load(self) -> EdgeShard:
         self._current = read_current(self.folder)
+        require_room(self.folder, ROOM_BYTES)  # after a crash it repeats what its log holds
         shard = EdgeShard.load(str(self.folder / self._current.shard), self._config)
         info = shard.info()
         self._indexed = set(info.payload_schema)
@@ -137,6 +144,7 @@ class EdgeVersion:
         """Copy the shard and begin the journal; gives its points, what had changed, and the number fields to index."""
         with self._writing, self.reading() as shard:
             self._flush(shard)
+            require_room(self.folder, 2 * size_bytes(self.folder) + ROOM_BYTES)
             # With its log: a shard without it numbers its operations from 0 again, and silently ignores those on
             # points that it has.
             shutil.copytree(self.folder / self._current.shard, copy)
@@ -147,6 +155,7 @@ class EdgeVersion:
         with self._writing:
             if self._journal is None:
                 return False
+            require_room(self.folder, ROOM_BYTES)
             old = self.folder / self._current.shard
             fresh = self.folder / f"shard-{int(old.name.removeprefix('shard-')) + 1}"
             erase(fresh)

@@ -41,7 +41,7 @@ from indexes.engines.checks import require_dimension, require_manifest
 from indexes.engines.edge_files import Current, EdgeFiles, read_manifest_hash, write_current, write_manifest
 from indexes.engines.edge_shards import OpenShards
 from indexes.engines.edge_upkeep import EdgeUpkeep
-from indexes.engines.edge_version import EdgeVersion, Write
+from indexes.engines.edge_version import ROOM_BYTES, EdgeVersion, Write
 from indexes.engines.points import (
     DENSE,
     LEXICAL,
@@ -59,6 +59,7 @@ from indexes.engines.settings import QdrantEdgeEngineSettings
 from indexes.filters import Filter, Operator
 from indexes.manifest import Manifest
 from indexes.model import Attributes, Match, Point, SparseVector, Vector
+from indexes.room import require_room
 
 _LIVE_POINTS = SearchParams(idf=IdfParams(corpus=EdgeFilter()))
 _EXACT = SearchParams(exact=True)
@@ -195,7 +196,9 @@ class QdrantEdgeEngine:
 
     def create(self, version_id: str, manifest: Manifest) -> QdrantEdgeIndex:
         with self._lock:
-            if not self._files.folder(version_id).exists():
+            folder = self._files.folder(version_id)
+            if not folder.exists():
+                require_room(folder.parent, ROOM_BYTES)
                 self._make(version_id, manifest)
         return self.open(version_id, manifest)
 

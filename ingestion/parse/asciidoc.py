@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from indexes.model import BlockKind
-from ingestion.parse.draft import Draft, Piece, heading, table
+from ingestion.parse.draft import Draft, Piece, heading
 from ingestion.parse.encoding import decode
 from ingestion.parse.limits import Limits
 from ingestion.parse.plain import paragraphs
+from ingestion.parse.tables import table
 
 _HEADING = re.compile(r"(={1,6})\s+(.*\S)")
 _DROPPED = re.compile(r"(//(?!/)|:[\w!-]+:|(include|image|video|audio|toc)::|\[.*\]$|ifn?def::|endif::)")
@@ -39,12 +40,12 @@ def _pieces(lines: list[str]) -> Iterator[Piece]:
             yield heading(title[2], len(title[1]))
             continue
         end = next((i for i in range(at, len(lines)) if lines[i].rstrip() == fence), len(lines))
-        yield _block(lines[at:end], is_table=fence == "|===")
+        yield from _block(lines[at:end], is_table=fence == "|===")
         at = end + 1
     yield from paragraphs("\n".join(waiting))
 
 
-def _block(lines: list[str], *, is_table: bool) -> Piece:
+def _block(lines: list[str], *, is_table: bool) -> Iterator[Piece]:
     if is_table:
         return table(line.strip().strip("|").split("|") for line in lines if line.strip())
-    return Piece("\n".join(lines), BlockKind.CODE)
+    return iter((Piece("\n".join(lines), BlockKind.CODE),))

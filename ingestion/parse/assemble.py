@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from indexes.errors import DocumentError
-from indexes.model import Block, BlockKind, CanonicalText
+from indexes.model import Block, BlockKind, CanonicalText, LineBox, around
 from ingestion.parse.draft import Draft, Piece
 from ingestion.parse.limits import Limits
 
@@ -38,15 +39,26 @@ def assemble(draft: Draft, media_type: str, limits: Limits) -> CanonicalText:
         writer.add(piece)
     if not writer.blocks:
         raise DocumentError("This file holds no text. Upload a version that has some.", code="empty_file")
+    warnings, metadata = draft.warnings, dict(draft.metadata)
+    if draft.hidden:
+        warnings += (f"There is text {draft.hidden} that a reader does not see; it is searchable like the rest.",)
+        metadata["hidden_text"] = True
     title = normalise(draft.title or "", BlockKind.HEADING).replace("\n", " ") or writer.first_heading
     return CanonicalText(
         text="".join(writer.parts),
         blocks=tuple(writer.blocks),
         media_type=media_type,
         title=title[:500] if title else None,
-        metadata=dict(draft.metadata),
-        warnings=draft.warnings,
+        metadata=metadata,
+        warnings=warnings,
     )
+
+
+def _lines(piece: Piece, text: str) -> Sequence[LineBox]:
+    """The lines of `piece` in its normalised `text`: all in one where that is not what the piece has."""
+    if not piece.lines or text == piece.text:
+        return piece.lines
+    return (LineBox(0, around(line.box for line in piece.lines)),)
 
 
 class _Writer:
@@ -71,7 +83,8 @@ class _Writer:
         start = self._length
         self._append(text)
         section = tuple(title for _, title in self._open)
-        self.blocks.append(Block(start, self._length, piece.kind, piece.page, section, piece.box))
+        lines = tuple(LineBox(start + line.start, line.box) for line in _lines(piece, text))
+        self.blocks.append(Block(start, self._length, piece.kind, piece.page, section, lines))
 
     def _enter(self, level: int, text: str) -> None:
         self.first_heading = self.first_heading or text

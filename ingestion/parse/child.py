@@ -1,8 +1,8 @@
 """A process that parses hostile files: `python -m ingestion.parse.child PARENT_PID MAX_MEMORY_BYTES`.
 
-Started by `ingestion.children`, it answers frames on standard input with frames on standard output, one at a time,
-until its input ends. It cannot outlive its parent, take more memory than it may, connect to anything, or start a
-program.
+Started by `ingestion.children`, it says when it is ready and then answers frames on standard input with frames on
+standard output, one at a time, until its input ends. It cannot outlive its parent, take more memory than it may,
+connect to anything, or start a program.
 """
 
 import ctypes
@@ -91,6 +91,7 @@ def main() -> None:
     parent, max_memory_bytes = map(int, sys.argv[1:])
     _confine(parent, max_memory_bytes)
     requests, replies = _private_pipes()
+    frames.write(replies, {"ready": True})
     while (request := frames.read(requests)) is not None:
         frames.write(replies, answer(request))
 

@@ -2,6 +2,8 @@
 
 import struct
 import zipfile
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from lxml import etree
@@ -80,6 +82,15 @@ def read_xml(archive: zipfile.ZipFile, name: str) -> etree._Element:
         return parse_xml(archive.read(name))
     except (KeyError, zipfile.BadZipFile, etree.XMLSyntaxError) as error:
         raise DocumentError("This file is damaged: a part of it is missing or broken. Export it again.") from error
+
+
+def optional_xml(archive: zipfile.ZipFile, name: str) -> Iterable[etree._Element]:
+    """The children of the root of one XML member; none when it is missing or broken: the text is read without it."""
+    try:
+        root: Iterable[etree._Element] = read_xml(archive, name)
+    except (DocumentError, zlib.error):
+        return ()
+    return root
 
 
 def parse_xml(data: bytes, *, recover: bool = False) -> etree._Element:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from indexes.errors import DocumentError
 from ingestion.parse.container import encrypted
-from ingestion.parse.draft import Draft, Piece, attributes, table
+from ingestion.parse.draft import Draft, Piece, attributes
 from ingestion.parse.limits import Limits
 from ingestion.parse.ole import streams, summary
+from ingestion.parse.tables import table
 
 ENCRYPTED, SECOND_TABLE = 0x0100, 0x0200
 WORD_97 = 0x00C1
@@ -82,8 +83,8 @@ def _blocks(text: str) -> Iterator[Piece]:
             rows += [row.split("\x07") for row in run.rstrip("\x07").split("\x07\x07")]
             continue
         if rows:
-            yield table(rows)
+            yield from table(rows)
             rows = []
         yield Piece(run)
     if rows:
-        yield table(rows)
+        yield from table(rows)

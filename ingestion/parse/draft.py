@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from indexes.model import AttributeValue, BlockKind
+from indexes.model import AttributeValue, BlockKind, LineBox
 from ingestion.parse.limits import Limits
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +13,15 @@ class Piece:
     """One stretch of text in reading order.
 
     `level` is meant for headings alone and counts from 1, outermost. A heading without text ends the sections of its
-    level: a slide without a title does not belong under the title of the one before.
+    level: a slide without a title does not belong under the title of the one before. `lines`, where printed lines are
+    known, begin in `text`, which is then as `assemble.normalise` leaves it.
     """
 
     text: str
     kind: BlockKind = BlockKind.PARAGRAPH
     level: int = 1
     page: int | None = None
-    box: Box | None = None
+    lines: tuple[LineBox, ...] = ()
 
     def below(self, levels: int) -> "Piece":
         """The same piece, `levels` further down the outline."""
@@ -31,12 +30,16 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The pieces of one file and what the file says of itself."""
+    """The pieces of one file and what the file says of itself.
+
+    `hidden` says where there is text that a reader of the file would not see: `on page 3`.
+    """
 
     pieces: Iterable[Piece]
     title: str | None = None
     metadata: Mapping[str, AttributeValue] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    hidden: str = ""
 
 
 Parser = Callable[[Path, Limits], Draft]
@@ -45,19 +48,6 @@ Parser = Callable[[Path, Limits], Draft]
 def heading(text: str, level: int, page: int | None = None) -> Piece:
     """A heading of `level`, counted from 1."""
     return Piece(text, BlockKind.HEADING, max(level, 1), page)
-
-
-def table(rows: Iterable[Iterable[str]], page: int | None = None, box: Box | None = None) -> Piece:
-    """A table as text: one row a line, cells joined by ` | `; rows and columns that are empty throughout are left out.
-
-    What has a single column is no table, but a paragraph of several lines.
-    """
-    cells = [[" ".join(cell.split()) for cell in row] for row in rows]
-    width = max(map(len, cells), default=0)
-    used = [column for column in range(width) if any(column < len(row) and row[column] for row in cells)]
-    lines = [[row[column] if column < len(row) else "" for column in used] for row in cells if any(row)]
-    kind = BlockKind.TABLE if len(used) > 1 else BlockKind.PARAGRAPH
-    return Piece("\n".join(" | ".join(line) for line in lines), kind, page=page, box=box)
 
 
 def attributes(**values: object) -> dict[str, AttributeValue]:

@@ -135,7 +135,7 @@ def _header(message: Message, name: str) -> str | None:
     try:
         value = message[name]
         return str(value).strip() or None if value is not None else None
-    except (ValueError, TypeError, AttributeError, IndexError, LookupError):
+    except (ArithmeticError, ValueError, TypeError, AttributeError, LookupError):
         return None
 
 

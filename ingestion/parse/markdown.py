@@ -11,9 +11,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from indexes.model import AttributeValue, BlockKind
-from ingestion.parse.draft import Draft, Piece, attributes, heading, table
+from ingestion.parse.draft import Draft, Piece, attributes, heading
 from ingestion.parse.encoding import decode
 from ingestion.parse.limits import Limits
+from ingestion.parse.tables import table
 
 _FRONT_MATTER = re.compile(r"\A\ufeff?(---|\+\+\+)[ \t]*\n(.*?\n)?\1[ \t]*(?:\n|\Z)", re.DOTALL)
 # Hugo's `{{< name >}}` and `{{% name %}}`, Jekyll's and Liquid's `{% name %}`: the tags go, what they enclose stays.
@@ -43,10 +44,19 @@ def _front_matter(fence: str, text: str) -> dict[str, Any]:
     import yaml
 
     try:
-        stated = tomllib.loads(text) if fence == "+++" else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError):
+        stated = tomllib.loads(text) if fence == "+++" else _yaml(text)
+    except (ValueError, RecursionError, yaml.YAMLError):
         return {}
     return {str(key).lower(): value for key, value in stated.items()} if isinstance(stated, dict) else {}
+
+
+def _yaml(text: str) -> object:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except ValueError:  # There is no 31 February: then everything is read as words.
+        return yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - it makes strings, lists and mappings only
 
 
 def _metadata(stated: dict[str, Any]) -> dict[str, AttributeValue]:
@@ -94,7 +104,7 @@ def _pieces(tokens: Sequence[Token]) -> Iterator[Piece]:
                 lists -= 1
             case "table_open":
                 end = next(i for i in range(at, len(tokens)) if tokens[i].type == "table_close")
-                yield table(_rows(tokens[at:end]))
+                yield from table(_rows(tokens[at:end]))
                 at = end
             case "fence" | "code_block":
                 yield Piece(token.content, BlockKind.CODE)

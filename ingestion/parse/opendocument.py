@@ -8,11 +8,11 @@ from lxml import etree
 
 from indexes.errors import DocumentError
 from indexes.model import BlockKind
-from ingestion.parse.container import open_zip, read_xml
-from ingestion.parse.delimited import blocks as table_blocks
-from ingestion.parse.draft import Draft, Piece, attributes, heading, table
+from ingestion.parse.container import open_zip, optional_xml, read_xml
+from ingestion.parse.draft import Draft, Piece, attributes, heading
 from ingestion.parse.limits import Limits
 from ingestion.parse.markup import child, local, value
+from ingestion.parse.tables import table
 
 # Sheets repeat their last empty cell and row up to the edge of the grid.
 MAX_REPEAT = 64
@@ -43,10 +43,8 @@ def parse(path: Path, limits: Limits) -> Draft:
 
 
 def _stated(archive: zipfile.ZipFile) -> dict[str, str]:
-    if "meta.xml" not in archive.namelist():
-        return {}
-    found = {local(element): element.text or "" for element in read_xml(archive, "meta.xml").iter() if element.text}
-    return {_STATED[name]: text for name, text in found.items() if name in _STATED}
+    stated = (element for part in optional_xml(archive, "meta.xml") for element in part.iter())
+    return {_STATED[local(element)]: element.text for element in stated if element.text and local(element) in _STATED}
 
 
 def _blocks(parent: etree._Element, kind: BlockKind = BlockKind.PARAGRAPH, page: int | None = None) -> Iterator[Piece]:
@@ -62,7 +60,7 @@ def _blocks(parent: etree._Element, kind: BlockKind = BlockKind.PARAGRAPH, page:
             case "list":
                 yield from _blocks(element, BlockKind.LIST_ITEM, page)
             case "table":
-                yield table(_rows(element), page)
+                yield from table(_rows(element), page, heads=_heads(element))
             case name if name not in _LEFT_OUT:
                 yield from _blocks(element, kind, page)
 
@@ -94,6 +92,12 @@ def _rows(element: etree._Element) -> Iterator[list[str]]:
         yield from [cells] * _repeat(row, "number-rows-repeated", empty=not filled)
 
 
+def _heads(element: etree._Element) -> int:
+    """How many rows name the columns: those that the table says are its head, or else the first."""
+    stated = child(element, "table-header-rows")
+    return 1 if stated is None else max(1, len(stated))
+
+
 def _repeat(element: etree._Element, name: str, *, empty: bool) -> int:
     stated = value(element, name) or "1"
     return min(int(stated) if stated.isdigit() else 1, 1 if empty and name.startswith("number-rows") else MAX_REPEAT)
@@ -102,7 +106,7 @@ def _repeat(element: etree._Element, name: str, *, empty: bool) -> int:
 def _sheets(root: etree._Element) -> Iterator[Piece]:
     for element in root:
         if local(element) == "table":
-            rows = list(table_blocks(_rows(element)))
+            rows = list(table(_rows(element), heads=_heads(element)))
             if rows:
                 yield heading(value(element, "name") or "", 1)
             yield from rows

@@ -17,7 +17,7 @@ from ingestion.parse.draft import Draft, Piece, attributes, listed
 from ingestion.parse.limits import Limits
 from ingestion.parse.pdf_fields import read_fields
 from ingestion.parse.pdf_glyphs import PAGE_ERRORS, Page, read_page
-from ingestion.parse.pdf_layout import Part, Scale, arrange, to_piece
+from ingestion.parse.pdf_layout import Part, Scale, arrange, pieces
 from ingestion.parse.scan import MAX_SIDE, recognised, warning
 
 _JUNK_TITLE = re.compile(r"^(untitled.*|.*\.\w{2,4}|microsoft .*|slide 1|powerpoint presentation|\W*)$", re.IGNORECASE)
@@ -61,8 +61,15 @@ def parse(path: Path, limits: Limits, desk: Path | None) -> Draft:
         modified=_iso(stated.get("ModDate")),
         pages=len(pages),
     )
-    pieces = _pieces(pages, fields)
-    return Draft(pieces, None if _JUNK_TITLE.match(title) else title, metadata, _warnings(pages, bool(copying)))
+    shown = _pieces(pages, fields)
+    hidden = [page.number for page in pages if any(line.hidden for line in page.lines)]
+    return Draft(
+        shown,
+        None if _JUNK_TITLE.match(title) else title,
+        metadata,
+        _warnings(pages, bool(copying)),
+        f"on {listed(hidden)}" if hidden else "",
+    )
 
 
 def _open(path: Path) -> pypdfium2.PdfDocument:
@@ -101,8 +108,12 @@ def _pieces(pages: Sequence[Page], fields: Mapping[int, Sequence[Piece]]) -> lis
     arranged = [(page, arrange(page)) for page in pages]
     _drop_repeated(arranged)
     scale = Scale.of(part for _, parts in arranged for part in parts)
-    shown = ((page.number, [to_piece(part, page, scale) for part in parts]) for page, parts in arranged)
-    return [piece for number, pieces in shown for piece in (*pieces, *fields.get(number, ()))]
+    found: list[Piece] = []
+    for page, parts in arranged:
+        for part in parts:
+            found += pieces(part, page, scale)
+        found += fields.get(page.number, ())
+    return found
 
 
 def _drop_repeated(arranged: Sequence[tuple[Page, list[Part]]]) -> None:
@@ -138,8 +149,6 @@ def _warnings(pages: Sequence[Page], copying: bool) -> tuple[str, ...]:
         found.append(f"No text could be read on {listed(scanned)}: only pictures are there. OCR would help.")
     if read := [page for page in pages if page.is_recognised]:
         found.append(warning(read))
-    if hidden := [page.number for page in pages if any(line.hidden for line in page.lines)]:
-        found.append(f"There is text on {listed(hidden)} that a reader does not see; it is searchable like the rest.")
     if unmapped := [page.number for page in pages if page.is_garbled]:
         found.append(f"The fonts on {listed(unmapped)} do not say which letters they show; the text may be wrong.")
     if not copying:

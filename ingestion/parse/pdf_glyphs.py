@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 import pypdfium2
 from pypdfium2 import raw
 
-from ingestion.parse.draft import Box
+from indexes.model import BlockKind, Box
+from ingestion.parse.assemble import normalise
+from ingestion.parse.pdf_hidden import Visibility
 
 # In heights of a line. A wider gap ends a cell or a column; a narrower one is a space at most.
 CELL_GAP = 1.1
@@ -21,6 +23,7 @@ PAGE_ERRORS = (pypdfium2.PdfiumError, ArithmeticError, LookupError, ValueError)
 QUARTER_TURN = math.pi / 2
 # The bullets of Symbol and Wingdings, which Unicode keeps for private use.
 _SYMBOL_BULLET = re.compile("[\uf02d\uf06c\uf06e\uf071\uf076\uf0a7\uf0a8\uf0b7\uf0d8\uf0e0\uf0fc]")
+_LEADER = re.compile(r"(?:\s*\.){5,}\s*")
 DIVIDER = 0xAD  # Stands for the hyphen of a word that is divided at the end of a line.
 
 
@@ -43,6 +46,12 @@ class Line:
     @property
     def height(self) -> float:
         return max(self.top - self.bottom, 0.1)
+
+    @property
+    def shown(self) -> str:
+        """The text as it will stay: a dot leader is one sign, and the hyphen of a word divided at its end is gone."""
+        text = self.text.removesuffix(chr(DIVIDER)).replace(chr(DIVIDER), "-")
+        return normalise(_LEADER.sub(" … ", text), BlockKind.PARAGRAPH)
 
     def beside(self, other: "Line") -> bool:
         """Whether both share a base line, or one is raised or lowered beside the other."""
@@ -106,7 +115,7 @@ def _read(page: pypdfium2.PdfPage, number: int) -> Page:
     left, bottom, right, top = page.get_bbox()
     turns = _text_turns(text)
     width, height = (right - left, top - bottom) if turns % 2 == 0 else (top - bottom, right - left)
-    lines = _joined(list(_lines(text, turns, (left, bottom, right, top))))
+    lines = _joined(list(_lines(text, turns, (left, bottom, right, top), Visibility(page, text))))
     has_images = not lines and next(page.get_objects(filter=(raw.FPDF_PAGEOBJ_IMAGE,)), None) is not None
     turned = page.get_rotation() // 90 - turns
     return Page(number, width, height, turned, lines, has_images, _is_garbled(text))
@@ -146,7 +155,7 @@ def _glyphs(text: pypdfium2.PdfTextPage, turns: int, page: Box) -> Iterator[_Gly
         yield _Glyph(chr(code), x0, y0, x1, y1, index, turned)
 
 
-def _lines(text: pypdfium2.PdfTextPage, turns: int, page: Box) -> Iterator[Line]:
+def _lines(text: pypdfium2.PdfTextPage, turns: int, page: Box, seen: Visibility) -> Iterator[Line]:
     """Runs of glyphs up to a line end, a divided word, a wide gap or a change of direction."""
     run: list[_Glyph] = []
     right, space = 0.0, False
@@ -157,21 +166,20 @@ def _lines(text: pypdfium2.PdfTextPage, turns: int, page: Box) -> Iterator[Line]
             continue
         wide = run and glyph.left - right > CELL_GAP * max(run[-1].top - run[-1].bottom, 1.0)
         if run and (ends or wide or glyph.turned != run[-1].turned):
-            yield _line(text, run)
+            yield _line(text, run, seen)
             run = []
         if not ends:
             right = max(right, glyph.right) if run else glyph.right
             run.append(replace(glyph, char=" " + glyph.char) if space and run else glyph)
         space = False
         if run and run[-1].char[-1] == chr(DIVIDER):  # PDFium runs on to the next line here.
-            yield _line(text, run)
+            yield _line(text, run, seen)
             run = []
     if run:
-        yield _line(text, run)
+        yield _line(text, run, seen)
 
 
-def _line(text: pypdfium2.PdfTextPage, run: list[_Glyph]) -> Line:
-    drawn = raw.FPDFText_GetTextObject(text, run[0].index)
+def _line(text: pypdfium2.PdfTextPage, run: list[_Glyph], seen: Visibility) -> Line:
     # Characters beyond the basic plane come in two halves.
     chars = "".join(glyph.char for glyph in run).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     sizes = Counter(round(glyph.top - glyph.bottom, 1) for glyph in run)
@@ -184,7 +192,7 @@ def _line(text: pypdfium2.PdfTextPage, run: list[_Glyph]) -> Line:
         max(glyph.right for glyph in run),
         max(glyph.top for glyph in usual),
         _is_bold(text, run[0].index) and _is_bold(text, run[-1].index),
-        raw.FPDFTextObj_GetTextRenderMode(drawn) == raw.FPDF_TEXTRENDERMODE_INVISIBLE,
+        seen.hides(run[0].index) or seen.hides(run[-1].index),
         run[0].turned,
     )
 
@@ -205,6 +213,7 @@ def _joined(lines: list[Line]) -> list[Line]:
             continue
         gap = line.left - before.right
         if -0.5 * before.height < gap <= CELL_GAP * before.height:
+            before.hidden = before.hidden or line.hidden
             before.extend(line, " " if gap > SPACE_GAP * before.height else "")
         else:
             mended.append(line)

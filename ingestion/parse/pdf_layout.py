@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from indexes.model import BlockKind
-from ingestion.parse.draft import Piece, table
+from indexes.model import BlockKind, Box, LineBox, around
+from ingestion.parse.draft import Piece
 from ingestion.parse.pdf_glyphs import DIVIDER, Line, Page
+from ingestion.parse.pdf_table import aligned, gap
+from ingestion.parse.tables import table
 
 COLUMN_CHARS = 25
 ALIGNED = 1.5
@@ -24,7 +26,6 @@ SMALL_CAPITALS = 0.7
 _BULLET = re.compile(r"([•▪‣◦●○■□–·*\-]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+\S")
 _LONE_BULLET = re.compile(r"[•▪‣◦●○■□–·*\-]|\(?(\d{1,2}|[a-z])[.)]")
 _NUMBERED = re.compile(r"([IVX]+|[A-Z]|\d+(\.\d+)*)\.?\s+\w")
-_LEADER = re.compile(r"(?:\s*\.){5,}\s*")
 _CJK = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
 
@@ -53,15 +54,22 @@ class Part:
 
     @property
     def text(self) -> str:
-        """The lines as running text: a word that was divided is whole again, a dot leader is one sign."""
-        text = ""
+        """The lines as running text."""
+        return self.running()[0]
+
+    def running(self) -> tuple[str, list[int]]:
+        """The lines as running text, where a word that was divided is whole again; and where in it each line begins."""
+        text, starts, divided = "", [], False
         for line in self.lines:
-            if text.endswith(chr(DIVIDER)):
-                text = text[:-1] + ("" if line.text[:1].islower() else "-")
-            elif text and not (_CJK.match(text[-1]) and _CJK.match(line.text)):
+            shown = line.shown
+            if divided:
+                text += "" if shown[:1].islower() else "-"
+            elif text and shown and not (_CJK.match(text[-1]) and _CJK.match(shown)):
                 text += " "
-            text += line.text
-        return _LEADER.sub(" … ", text.replace(chr(DIVIDER), "-"))
+            starts.append(len(text))
+            text += shown
+            divided = line.text.endswith(chr(DIVIDER))
+        return text + ("-" if divided else ""), starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +112,24 @@ def _rounded(height: float) -> float:
     return round(height * 2) / 2
 
 
-def to_piece(part: Part, page: Page, scale: Scale) -> Piece:
-    """`part` with its kind, page and box."""
-    box = page.shown(part.left, part.bottom, part.right, part.top)
+def pieces(part: Part, page: Page, scale: Scale) -> Iterator[Piece]:
+    """`part` with its kind, its page, and where its lines are."""
     if part.rows:
-        return table(_aligned(part.rows), page.number, box)
-    level = scale.level(part)
-    if level is not None:
-        return Piece(part.text, BlockKind.HEADING, level, page.number, box)
-    kind = BlockKind.LIST_ITEM if _BULLET.match(part.text) else BlockKind.PARAGRAPH
-    return Piece(part.text, kind, page=page.number, box=box)
+        rows = list(aligned(part.rows))
+        boxes = [around(_box(page, line) for line in lines) for _, lines in rows]
+        yield from table((cells for cells, _ in rows), page.number, boxes=boxes)
+        return
+    text, starts = part.running()
+    lines = tuple(LineBox(start, _box(page, line)) for start, line in zip(starts, part.lines, strict=True))
+    if (level := scale.level(part)) is not None:
+        yield Piece(text, BlockKind.HEADING, level, page.number, lines)
+    else:
+        kind = BlockKind.LIST_ITEM if _BULLET.match(text) else BlockKind.PARAGRAPH
+        yield Piece(text, kind, page=page.number, lines=lines)
+
+
+def _box(page: Page, line: Line) -> Box:
+    return page.shown(line.left, line.bottom, line.right, line.top)
 
 
 def arrange(page: Page) -> list[Part]:
@@ -181,7 +197,7 @@ def _table_end(rows: Sequence[list[Line]], start: int) -> int:
     """Where the table that begins at row `start` ends: rows of several cells, and lines that continue a cell."""
     end = at = start
     while at < len(rows):
-        if at > start and _gap(rows[at - 1], rows[at]) > 1.5 * rows[at][0].height:
+        if at > start and gap(rows[at - 1], rows[at]) > 1.5 * rows[at][0].height:
             break
         if len(rows[at]) > 1:
             end = at + 1
@@ -189,12 +205,6 @@ def _table_end(rows: Sequence[list[Line]], start: int) -> int:
             break
         at += 1
     return end
-
-
-def _gap(above: Sequence[Line], below: Sequence[Line]) -> float:
-    """White space between two rows; far too much when the second does not lie below the first."""
-    gap = min(line.bottom for line in above) - max(line.top for line in below)
-    return gap if gap > -above[0].height else 1e6
 
 
 def _follows(lines: Sequence[Line], line: Line) -> bool:
@@ -210,42 +220,6 @@ def _follows(lines: Sequence[Line], line: Line) -> bool:
         return False
     indented = line.left - min(each.left for each in lines) > 0.8 * line.height
     return not (indented and last.text[-1:] in ".!?:" and len(lines) > 1)
-
-
-def _aligned(rows: Sequence[list[Line]]) -> Iterator[list[str]]:
-    """The rows with each cell under the column that it overlaps; a row without a first cell continues the one above."""
-    edges = _columns(rows)
-    waiting: list[str] | None = None
-    above: Sequence[Line] = ()
-    for row in rows:
-        cells = [""] * len(edges)
-        for line in row:
-            column = max(range(len(edges)), key=lambda index: _overlap(line, edges[index]))
-            cells[column] = f"{cells[column]} {line.text}".strip()
-        if waiting is not None and not cells[0] and _gap(above, row) < 0.4 * row[0].height:
-            waiting = [f"{upper} {lower}".strip() for upper, lower in zip(waiting, cells, strict=True)]
-        else:
-            if waiting is not None:
-                yield waiting
-            waiting = cells
-        above = row
-    if waiting is not None:
-        yield waiting
-
-
-def _columns(rows: Sequence[list[Line]]) -> list[tuple[float, float]]:
-    """The horizontal extents of the columns: cells that overlap share one, unless a row has them side by side."""
-    widest = max(rows, key=len)
-    edges = [(line.left, line.right) for line in widest]
-    for row in rows:
-        for line in row:
-            if all(_overlap(line, edge) <= 0 for edge in edges):
-                edges.append((line.left, line.right))
-    return sorted(edges)
-
-
-def _overlap(line: Line, edge: tuple[float, float]) -> float:
-    return min(line.right, edge[1]) - max(line.left, edge[0])
 
 
 def _in_order(parts: list[Part]) -> Iterator[Part]:

@@ -9,7 +9,7 @@ from indexes.errors import DocumentError
 from ingestion.parse.draft import Draft
 from ingestion.parse.limits import Limits
 from ingestion.parse.pdf_glyphs import Page
-from ingestion.parse.pdf_layout import Scale, arrange, to_piece
+from ingestion.parse.pdf_layout import Scale, arrange, pieces
 from ingestion.parse.scan import recognised, warning
 
 MAX_PIXELS = 80_000_000
@@ -21,16 +21,16 @@ def parse(path: Path, limits: Limits, desk: Path | None) -> Draft:
     Raises DocumentError: no_text_layer while nothing is recognised, too_large, invalid_file.
     """
     pages = [] if desk is None else _pages(path, limits, desk)
-    found = [page for page in pages if page.is_recognised]
-    if not found:
+    read = [page for page in pages if page.is_recognised]
+    if not read:
         raise DocumentError(
             "This is a picture in which no text can be read. Run text recognition (OCR) and upload the result.",
             code="no_text_layer",
         )
-    arranged = [(page, arrange(page)) for page in found]
+    arranged = [(page, arrange(page)) for page in read]
     scale = Scale.of(part for _, parts in arranged for part in parts)
-    pieces = [to_piece(part, page, scale) for page, parts in arranged for part in parts]
-    return Draft(pieces, metadata={"pages": len(pages)}, warnings=(warning(found),))
+    found = [piece for page, parts in arranged for part in parts for piece in pieces(part, page, scale)]
+    return Draft(found, metadata={"pages": len(pages)}, warnings=(warning(read),))
 
 
 def _pages(path: Path, limits: Limits, desk: Path) -> list[Page]:

@@ -3,8 +3,9 @@
 from itertools import groupby
 from pathlib import Path
 
-from ingestion.parse.draft import Draft, Piece, table
+from ingestion.parse.draft import Draft, Piece
 from ingestion.parse.limits import Limits
+from ingestion.parse.tables import table
 
 _CELL = "|"
 
@@ -18,7 +19,7 @@ def parse(path: Path, limits: Limits) -> Draft:
     found: list[Piece] = []
     for is_row, lines in groupby(text.split("\n"), key=lambda line: line.rstrip().endswith(_CELL)):
         if is_row:
-            found.append(table(line.rstrip().removesuffix(_CELL).split(_CELL) for line in lines))
+            found += table(line.rstrip().removesuffix(_CELL).split(_CELL) for line in lines)
         else:
             found += map(Piece, lines)
     return Draft(found)

@@ -6,9 +6,9 @@ from datetime import datetime, time
 from pathlib import Path
 
 from ingestion.parse.container import encrypted, open_zip
-from ingestion.parse.delimited import blocks
 from ingestion.parse.draft import Draft, Piece, heading
 from ingestion.parse.limits import Limits
+from ingestion.parse.tables import table
 from ingestion.parse.word import core_properties
 
 
@@ -24,7 +24,9 @@ def parse_xlsx(path: Path, limits: Limits) -> Draft:
     for sheet in book.worksheets:
         sheet.reset_dimensions()  # What a file says of its size can be a lie of 17 billion cells.
     sheets = ((sheet.title, sheet.iter_rows(values_only=True)) for sheet in book.worksheets)
-    return Draft(_pieces(sheets), str(title) if title else None, metadata)
+    hidden = [sheet.title for sheet in book.worksheets if sheet.sheet_state != "visible"]
+    where = f"on hidden sheets ({', '.join(hidden)[:200]})" if hidden else ""
+    return Draft(_pieces(sheets), str(title) if title else None, metadata, hidden=where)
 
 
 def parse_xls(path: Path, limits: Limits) -> Draft:
@@ -65,7 +67,7 @@ def _xls_rows(book: "xlrd.Book", name: str) -> Iterator[list[object]]:  # type: 
 
 def _pieces(sheets: Iterable[tuple[str, Iterable[Iterable[object]]]]) -> Iterator[Piece]:
     for name, rows in sheets:
-        for index, piece in enumerate(blocks([_shown(cell) for cell in row] for row in rows)):
+        for index, piece in enumerate(table([_shown(cell) for cell in row] for row in rows)):
             if index == 0:
                 yield heading(name, 1)
             yield piece

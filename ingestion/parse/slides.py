@@ -7,6 +7,7 @@ imported, and only what the file says of its structure is used.
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -16,8 +17,9 @@ from lxml import html
 
 from indexes.model import BlockKind
 from ingestion.parse.container import open_zip
-from ingestion.parse.draft import Draft, Piece, heading, table
+from ingestion.parse.draft import Draft, Piece, heading, listed
 from ingestion.parse.limits import Limits
+from ingestion.parse.tables import table
 from ingestion.parse.word import core_properties
 
 if TYPE_CHECKING:
@@ -35,7 +37,12 @@ def parse(path: Path, limits: Limits) -> Draft:
     from unstructured.partition.pptx import partition_pptx
 
     found = partition_pptx(str(path), languages=[""], infer_table_structure=True, include_slide_notes=False)
-    return Draft(list(_pieces(found, _notes(path))), str(title) if title else None, metadata)
+    slides = list(_slides(path))
+    hidden = [page for page, slide in enumerate(slides, start=1) if slide.is_hidden]
+    pieces = list(_pieces(found, [slide.note for slide in slides]))
+    return Draft(
+        pieces, str(title) if title else None, metadata, hidden=f"on hidden slides ({listed(hidden)})" if hidden else ""
+    )
 
 
 @cache
@@ -48,12 +55,19 @@ def _silence() -> None:
     grammar.pos_tag = lambda _: []
 
 
-def _notes(path: Path) -> list[str]:
-    """The speaker's notes of each slide; unstructured would put them before what they are about."""
+@dataclass(frozen=True, slots=True)
+class _Slide:
+    note: str
+    is_hidden: bool
+
+
+def _slides(path: Path) -> Iterator[_Slide]:
+    """What unstructured does not say of each slide; it would put notes before what they are about."""
     from pptx import Presentation
 
-    frames = (slide.has_notes_slide and slide.notes_slide.notes_text_frame for slide in Presentation(str(path)).slides)
-    return [frame.text if frame else "" for frame in frames]
+    for slide in Presentation(str(path)).slides:
+        frame = slide.notes_slide.notes_text_frame if slide.has_notes_slide else None
+        yield _Slide(frame.text if frame else "", slide._element.get("show") in ("0", "false"))
 
 
 def _pieces(found: Iterable["Element"], notes: list[str]) -> Iterator[Piece]:
@@ -70,7 +84,7 @@ def _slide(found: Iterable["Element"], page: int) -> Iterator[Piece]:
         if category in _LEFT_OUT:
             continue
         if category == "Table" and element.metadata.text_as_html:
-            yield table(_rows(element.metadata.text_as_html), page)
+            yield from table(_rows(element.metadata.text_as_html), page)
         elif category == "Title" and not element.metadata.category_depth:
             yield heading(element.text, 1, page)
         else:  # A deeper title is a line that the file marks as a subtitle, or that looks like one.

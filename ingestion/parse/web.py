@@ -15,7 +15,10 @@ from ingestion.parse.web_blocks import blocks
 _NEVER = "//head | //script | //style | //noscript | //template | //iframe | //object | //embed | //svg | //canvas"
 _HIDDEN = (
     "//*[@hidden or @aria-hidden='true' or contains(translate(@style, ' ', ''), 'display:none')"
-    " or contains(translate(@style, ' ', ''), 'visibility:hidden')]"
+    " or contains(translate(@style, ' ', ''), 'visibility:hidden')"
+    " or contains(concat(translate(@style, ' ', ''), ';'), 'font-size:0;')"
+    " or contains(concat(translate(@style, ' ', ''), ';'), 'font-size:0px;')"
+    " or contains(concat(translate(@style, ' ', ''), ';'), 'opacity:0;')]"
 )
 _FURNITURE = (
     "//nav | //aside | //footer | //form | //button | //select | //dialog | //menu"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from lxml import etree, html
 
 from indexes.model import BlockKind
-from ingestion.parse.draft import Piece, table
+from ingestion.parse.draft import Piece
+from ingestion.parse.tables import table
 
 _BLOCKS = frozenset(
     (
@@ -71,7 +72,12 @@ def _piece(text: list[str], around: list[str]) -> Iterator[Piece]:
 def _table(element: html.HtmlElement) -> Iterator[Piece]:
     for caption in element.iterchildren("caption"):
         yield from blocks(caption)
-    yield table(_rows(element))
+    yield from table(_rows(element), heads=_heads(element))
+
+
+def _heads(element: html.HtmlElement) -> int:
+    """How many rows name the columns: those that the table says are its head, or else the first."""
+    return max(1, len(element.xpath("./thead/tr")))
 
 
 def _rows(element: html.HtmlElement) -> Iterator[list[str]]:

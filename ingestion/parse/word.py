@@ -12,11 +12,12 @@ from pathlib import Path, PurePosixPath
 from lxml import etree
 
 from indexes.model import AttributeValue, BlockKind
-from ingestion.parse.container import open_zip, read_xml
-from ingestion.parse.draft import Draft, Piece, attributes, table
+from ingestion.parse.container import open_zip, optional_xml, read_xml
+from ingestion.parse.draft import Draft, Piece, attributes
 from ingestion.parse.formula import linear
 from ingestion.parse.limits import Limits
 from ingestion.parse.markup import child, local, value
+from ingestion.parse.tables import table
 
 _LEFT_OUT = frozenset(
     ["del", "moveFrom", "delText", "instrText", "pPr", "rPr", "Fallback", "sdtPr", "sectPr", "annotation", "drawingML"]
@@ -36,24 +37,29 @@ def parse(path: Path, limits: Limits) -> Draft:
         pieces = list(reader.blocks(body)) if body is not None else []
         metadata = core_properties(archive)
     title = metadata.pop("title", None)
-    return Draft(pieces, str(title) if title else None, metadata)
+    hidden = "in runs of letters that Word hides" if body is not None and _has_hidden(body) else ""
+    return Draft(pieces, str(title) if title else None, metadata, hidden=hidden)
+
+
+def _has_hidden(body: etree._Element) -> bool:
+    return any(
+        local(mark.getparent().getparent()) == "r" and value(mark, "val") not in ("0", "false", "off")
+        for mark in body.iter("{*}vanish")
+    )
 
 
 def main_part(archive: zipfile.ZipFile, default: str) -> str:
     """The name of the part that the package's relationships call the document."""
-    if "_rels/.rels" in archive.namelist():
-        for relation in read_xml(archive, "_rels/.rels"):
-            target = str(relation.get("Target", "")).lstrip("/")
-            if relation.get("Type", "").endswith("/officeDocument") and target in archive.namelist():
-                return target
+    for relation in optional_xml(archive, "_rels/.rels"):
+        target = str(relation.get("Target", "")).lstrip("/")
+        if relation.get("Type", "").endswith("/officeDocument") and target in archive.namelist():
+            return target
     return default
 
 
 def core_properties(archive: zipfile.ZipFile) -> dict[str, AttributeValue]:
     """Title, author, subject, keywords and dates as an Office package states them."""
-    if "docProps/core.xml" not in archive.namelist():
-        return {}
-    stated = {local(element): element.text for element in read_xml(archive, "docProps/core.xml")}
+    stated = {local(element): element.text for element in optional_xml(archive, "docProps/core.xml")}
     return attributes(
         title=stated.get("title"),
         author=stated.get("creator"),
@@ -71,9 +77,7 @@ class _Style:
 
 
 def _styles(archive: zipfile.ZipFile, name: str) -> dict[str, _Style]:
-    if name not in archive.namelist():
-        return {}
-    elements = {value(style, "styleId"): style for style in read_xml(archive, name).iter("{*}style")}
+    elements = {value(style, "styleId"): style for style in optional_xml(archive, name) if local(style) == "style"}
     return {identity: _style(elements, identity) for identity in elements if identity}
 
 
@@ -176,7 +180,8 @@ class _Reader:
                     yield from self.blocks(cell)
             return
         above: dict[int, str] = {}
-        yield table([self._row(row, above) for row in rows], page)
+        heads = sum(1 for row in element.iter("{*}tblHeader") if _owner(row) is element)
+        yield from table([self._row(row, above) for row in rows], page, heads=max(heads, 1))
 
     def _row(self, cells: list[etree._Element], above: dict[int, str]) -> list[str]:
         """The texts of one row, each in its grid column; a cell merged with the one above repeats its text."""

@@ -7,15 +7,18 @@ from lxml import etree
 
 from indexes.model import BlockKind
 from ingestion.parse.container import parse_xml
-from ingestion.parse.draft import Draft, Piece, heading, table
+from ingestion.parse.draft import Draft, Piece, heading
 from ingestion.parse.limits import Limits
 from ingestion.parse.markup import local
+from ingestion.parse.tables import table
 
 _TITLES = frozenset(("title", "article-title", "heading", "head"))
 _ITEMS = frozenset(("list-item", "listitem", "li", "item"))
-# What JATS says about the journal, not in the article.
+# What no reader of a page sees, and what JATS says about the journal, not in the article.
 _LEFT_OUT = frozenset(
     [
+        "style",
+        "script",
         "journal-meta",
         "article-id",
         "article-categories",
@@ -45,13 +48,14 @@ def _blocks(element: etree._Element, level: int, kind: BlockKind) -> Iterator[Pi
     if name in _TITLES:
         yield heading(_flat(element), level)
     elif name == "table":
-        yield table([_flat(cell) for cell in row] for row in element.iter("{*}tr", "{*}row"))
+        yield from table([_flat(cell) for cell in row] for row in element.iter("{*}tr", "{*}row"))
     elif name in _CODE:
         yield Piece("".join(element.itertext()), BlockKind.CODE)
     elif _is_mixed(element) or not len(element):
         yield Piece(_flat(element), BlockKind.LIST_ITEM if name in _ITEMS else kind)
     elif len(element) > 1 and all(not len(part) and local(part) not in _TITLES for part in element):
-        yield Piece("\n".join(f"{local(part)}: {_flat(part)}" for part in element if _flat(part)), kind)
+        fields = ((local(part), _flat(part)) for part in element if local(part) not in _LEFT_OUT)
+        yield Piece("\n".join(f"{field}: {text}" for field, text in fields if text), kind)
     else:
         inner = level + any(local(part) in _TITLES for part in element)
         for part in element:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import inspect
 
 from indexes.catalog import deleting, erasing, idempotency, keys, revisions, stores, visibility, work
+from indexes.catalog.completing import complete
 from indexes.catalog.database import Database
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.pages import Cursor
@@ -80,7 +81,7 @@ async def finish(database: Database, revision: Revision) -> str:
         await work.put_chunks(session, lease, "cut", [chunk])
         await work.announce_points(session, lease)
     async with database.write() as session:
-        await work.complete(session, lease)
+        await complete(session, lease)
     return chunk.id
 
 
@@ -143,7 +144,7 @@ async def test_who_lost_the_lease_changes_nothing(database: Database) -> None:
             await work.advance(session, old, Stage.PARSED)
     with pytest.raises(LeaseLost):
         async with database.write() as session:
-            await work.complete(session, old)
+            await complete(session, old)
     async with database.write() as session:
         await work.advance(session, new, Stage.PARSED)
 

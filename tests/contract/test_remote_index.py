@@ -109,7 +109,13 @@ def test_the_secret_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None
         shared_secret(None, path)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in vars(errors).values() if isinstance(kind, type)])
+def _every(kind: type[CitewellError]) -> list[type[CitewellError]]:
+    """The classes of `indexes.errors` below one, at any depth."""
+    mine = [one for one in kind.__subclasses__() if one.__module__ == errors.__name__]
+    return [*mine, *(deeper for one in mine for deeper in _every(one))]
+
+
+@pytest.mark.parametrize("kind", [CitewellError, *_every(CitewellError)])
 def test_every_error_arrives_as_itself(kind: type[CitewellError]) -> None:
     error = Overloaded("Full.", retry_after_s=0.5) if kind is Overloaded else kind("No.", code="mine", param="key")
     arrived = unpack_error(pack_error(error))

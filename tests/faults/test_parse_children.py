@@ -1,12 +1,13 @@
 """The pool of parser children: what a document can do to it, and what not. A FIFO is a document that never ends."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pptx
@@ -52,6 +53,23 @@ def a_new_child(offspring: Callable[[], list[int]]) -> Callable[..., Awaitable[i
     return find
 
 
+@pytest.fixture
+def a_reader(endless: Path) -> Iterator[Callable[[], Awaitable[None]]]:
+    """Waits until a child is in the middle of the endless document."""
+    ends: list[int] = []
+
+    async def find() -> None:
+        before = len(ends)
+        while len(ends) == before:
+            with contextlib.suppress(OSError):  # nobody reads yet
+                ends.append(os.open(endless, os.O_WRONLY | os.O_NONBLOCK))
+            await asyncio.sleep(0.01)
+
+    yield find
+    for end in ends:
+        os.close(end)
+
+
 async def test_a_child_answers_as_the_parser_does(children: Children, document: Path) -> None:
     await children.start()
     assert await children.parse(document, "a.md") == parse(document, "a.md")
@@ -93,21 +111,36 @@ async def test_a_document_that_eats_memory_fails_alone(tmp_path: Path, document:
     await pool.close()
 
 
-async def test_a_crash_is_tried_once_more_on_a_fresh_child(children: Children, endless: Path, a_new_child) -> None:
+async def test_a_crash_is_tried_once_more_on_a_fresh_child(
+    children: Children, endless: Path, a_new_child, a_reader
+) -> None:
     job = asyncio.create_task(children.parse(endless, "a.md"))
     first = await a_new_child()
+    await a_reader()
     os.kill(first, signal.SIGSEGV)
     second = await a_new_child(first)
+    await a_reader()
     os.kill(second, signal.SIGSEGV)
     with pytest.raises(DocumentError) as caught:
         await job
     assert caught.value.code == "parse_crashed"
 
 
-async def test_one_crash_is_forgiven(children: Children, endless: Path, a_new_child) -> None:
+async def test_a_child_that_dies_before_it_takes_the_document_blames_none(
+    children: Children, document: Path, a_new_child
+) -> None:
+    job = asyncio.create_task(children.parse(document, "a.md"))
+    os.kill(await a_new_child(), signal.SIGKILL)
+    with pytest.raises(Unavailable):
+        await job
+    assert (await children.parse(document, "a.md")).title == "Title"
+
+
+async def test_one_crash_is_forgiven(children: Children, endless: Path, a_new_child, a_reader) -> None:
     job = asyncio.create_task(children.parse(endless, "a.md"))
     first = await a_new_child()
-    # The first child waits for a writer; its successor finds an ordinary file in the same place.
+    await a_reader()
+    # The first child waits for more; its successor finds an ordinary file in the same place.
     endless.unlink()
     endless.write_text("# Late\n\nbut whole")
     os.kill(first, signal.SIGSEGV)
@@ -145,11 +178,19 @@ async def test_slides_are_read_with_their_notes(children: Children, tmp_path: Pa
         slide.shapes.title.text = title
         slide.placeholders[1].text = f"If not now, when? {number}"
     slide.notes_slide.notes_text_frame.text = "Speak slowly."
+    rates = slide.shapes.add_table(60, 2, 0, 0, 100, 100).table
+    slide._element.set("show", "0")
+    for number, row in enumerate([("Place", "Rate"), *[("Rome", "7")] * 59]):
+        rates.cell(number, 0).text, rates.cell(number, 1).text = row
     path = tmp_path / "deck"
     deck.save(path)
     canonical = await children.parse(path, "deck.pptx")
     found = [(block.page, block.section, canonical.text[block.start : block.end]) for block in canonical.blocks]
-    assert found == [
+    tables = [part for part in found if "|" in part[2]]
+    assert len(tables) > 1
+    assert all(text.startswith("Place | Rate\nRome | ") for _, _, text in tables)
+    assert "hidden slides (page 2)" in canonical.warnings[0]
+    assert [part for part in found if part not in tables] == [
         (1, ("Plan",), "Plan"),
         (1, ("Plan",), "If not now, when? 0"),
         (2, (), "If not now, when? 1"),
@@ -169,6 +210,7 @@ def test_what_libraries_print_does_not_reach_the_pipe() -> None:
         stdout=subprocess.PIPE,
         cwd=ROOT,
     ) as process:
+        assert frames.read(process.stdout) == {"ready": True}
         frames.write(process.stdin, {"command": "noise"})
         assert frames.read(process.stdout) == {"result": None}
         process.stdin.close()

@@ -1,20 +1,34 @@
-"""Every real document of the folder beside the checkout, through the real pool, held against its manifest.
+"""Every real document of the folder beside the checkout, held against its manifest: by the pool, and by a service.
 
 Run with `-s` to see the figures.
 """
 
 import asyncio
+import contextlib
 import csv
-from collections.abc import Callable
+import shutil
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from indexes.errors import DocumentError
 from indexes.model import BlockKind, CanonicalText
 from ingestion.children import Children
 from ingestion.parse import Limits, artefact
 from ingestion.parse.assemble import normalise
+from ingestion.settings import WorkerSettings
+from tests.faults.acknowledged import Client
+from tests.faults.family import Family, lives, peak, watched
+from tests.faults.installation import Door
+from tests.faults.verdict import unfinished
 
 WORKERS = 2
+ASIDE = 2
+SERVICE_BYTES = 400 << 20
+"""For the service itself, with the hashing model, all documents, and the index of their chunks."""
 
 # What the manifest's column `expected` means: how a document may end. No entry: as text.
 ENDS = {
@@ -63,6 +77,14 @@ WARNS = {
 }
 
 
+def allowed_ends(folder: Path) -> dict[str, set[str]]:
+    """How each file of the folder may end."""
+    with (folder / "manifest.tsv").open(encoding="utf-8") as file:
+        expected = {entry["file"]: entry["expected"] for entry in csv.DictReader(file, delimiter="\t")}
+    assert set(expected) == {str(path.relative_to(folder)) for path in folder.glob("*/*")}
+    return {name: ENDS_OF_FILE.get(name) or ENDS.get(said, {"text"}) for name, said in expected.items()}
+
+
 def check(canonical: CanonicalText) -> None:
     """What holds of every canonical text."""
     text, end, page = canonical.text, 0, 0
@@ -90,28 +112,18 @@ async def outcome(pool: Children, path: Path) -> tuple[str, CanonicalText | None
     return "text", canonical
 
 
-def peaks(pid: int) -> tuple[int, int]:
-    """The most resident memory and address space that a process has had, in bytes."""
-    lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    found = {line[0]: int(line[1]) * 1024 for line in lines if line[0] in ("VmHWM:", "VmPeak:")}
-    return found["VmHWM:"], found["VmPeak:"]
-
-
 async def test_all_documents_end_as_their_manifest_expects(
     shared_data: Path, offspring: Callable[[], list[int]]
 ) -> None:
     folder = shared_data / "docs"
-    with (folder / "manifest.tsv").open(encoding="utf-8") as file:
-        expected = {entry["file"]: entry["expected"] for entry in csv.DictReader(file, delimiter="\t")}
-    assert set(expected) == {str(path.relative_to(folder)) for path in folder.glob("*/*")}
+    allowed = allowed_ends(folder)
     pool = Children(workers=WORKERS)
     await pool.start()
-    ends = dict(zip(expected, await asyncio.gather(*(outcome(pool, folder / name) for name in expected)), strict=True))
-    used = [peaks(pid) for pid in offspring()]
+    ends = dict(zip(allowed, await asyncio.gather(*(outcome(pool, folder / name) for name in allowed)), strict=True))
+    used = [(peak(pid), peak(pid, "VmPeak")) for pid in offspring()]
     await pool.close()
     assert offspring() == []
 
-    allowed = {name: ENDS_OF_FILE.get(name) or ENDS.get(said, {"text"}) for name, said in expected.items()}
     assert {name: end for name, (end, _) in ends.items() if end not in allowed[name]} == {}
     texts = {name: canonical for name, (_, canonical) in ends.items() if canonical is not None}
     for name, canonical in texts.items():
@@ -120,7 +132,83 @@ async def test_all_documents_end_as_their_manifest_expects(
         assert needed in canonical.text, name
         assert not banned or banned not in canonical.text, name
         assert WARNS.get(name, "") in " ".join(canonical.warnings), name
-    assert len(used) == WORKERS
+    assert WORKERS <= len(used) <= WORKERS + ASIDE
     assert all(resident < mapped < Limits().max_memory_bytes for resident, mapped in used)
     print(f"\n{len(ends)} documents, {len(texts)} with text; peaks of children, resident and mapped, in MiB:")
     print(*(f"{resident >> 20} and {mapped >> 20}" for resident, mapped in used), sep="; ")
+
+
+def attach(client: Client, paths: Mapping[str, Path]) -> None:
+    """As one batch, under the names given."""
+    files = [{"file_id": client.upload(path.name, path.read_bytes()), "key": key} for key, path in paths.items()]
+    client.of_store("POST", "/file_batches", json={"files": files})
+
+
+def recognised(allowed: set[str]) -> set[str]:
+    """The same where Tesseract, if it is installed, may read what is a picture of text."""
+    return allowed | {"text"} if "no_text_layer" in allowed and shutil.which("tesseract") else allowed
+
+
+def busy(family: Family) -> bool:
+    """Whether a parser is at work; one that waits for a document sleeps."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return any(parser.status() == psutil.STATUS_RUNNING for parser in family.parsers())
+    return False
+
+
+def wait_until_parsed(client: Client, key: str, attempt: int, family: Family) -> None:
+    """Until a parser is in the middle of a document."""
+    deadline = time.monotonic() + 60
+    while True:
+        (document,) = client.of_store("GET", "/documents", params={"key": key})["data"]
+        assert document["stage"] == "received"
+        if document["attempts"] == attempt and busy(family):
+            return
+        assert time.monotonic() < deadline, "no parser reads anything"
+
+
+def assert_idle(family: Family) -> None:
+    """Nobody is left but the service, its queue server and its warm parsers, which hold no document.
+
+    Beside the pool's places there may be those that slow documents went on in.
+    """
+    family.look()
+    warm = [process for process in family.parsers() if lives(process)]
+    assert len(warm) <= WorkerSettings().parsers + ASIDE
+    assert len([process for process in family.peaks if lives(process)]) == len(warm) + 2
+    assert not busy(family)
+
+
+def assert_within_limits(family: Family) -> None:
+    service, parsers = family.peaks[family.parent], [family.peaks[parser] for parser in family.parsers()]
+    print(f"peaks in MiB: service {service >> 20}, parsers {', '.join(str(each >> 20) for each in parsers)}")
+    assert service < SERVICE_BYTES
+    assert max(parsers) < WorkerSettings().parse_memory_mb << 20
+
+
+def test_a_service_ends_all_documents_and_every_child_with_its_job(
+    shared_data: Path, tmp_path: Path, make_service: Callable[..., Any]
+) -> None:
+    allowed = allowed_ends(shared_data / "docs")
+    long = tmp_path / "long.md"
+    long.write_text("\n\n".join(f"# Part {number}\n\n{'Some words. ' * 50}" for number in range(12_000)))
+    service = make_service(CITEWELL_EMBEDDING__MODEL="hashing-256", CITEWELL_WORKER__LEASE_S="2")
+    door = Door(service.url, service.key)
+    with contextlib.closing(Client(door)) as client, watched(service.pid) as family:
+        store = client.create_store()
+        attach(client, {name: shared_data / "docs" / name for name in allowed})
+        assert unfinished(client) == []
+        assert_idle(family)
+        documents = {each["key"]: each for each in client.listed(f"/vector_stores/{client.store}/documents")}
+        attach(client, {"long.md": long})
+        wait_until_parsed(client, "long.md", 1, family)
+        service.kill()
+        assert family.left() == []
+    ends = {name: (documents[name]["error"] or {"code": "text"})["code"] for name in allowed}
+    assert {name: end for name, end in ends.items() if end not in recognised(allowed[name])} == {}
+    assert_within_limits(family)
+    service.start()
+    with contextlib.closing(Client(door, store)) as client, watched(service.pid) as family:
+        wait_until_parsed(client, "long.md", 2, family)
+        assert service.stop() == 0
+        assert family.left() == []

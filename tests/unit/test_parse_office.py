@@ -67,11 +67,23 @@ def test_strict_word_files_read_the_same(tmp_path: Path) -> None:
     assert parse(strict, "rules.docx").text == expected.text
 
 
-def test_each_sheet_is_a_section_and_long_ones_repeat_their_header(tmp_path: Path) -> None:
+def test_a_word_file_is_read_without_what_its_text_does_not_need(tmp_path: Path) -> None:
+    expected = word(tmp_path / "file")
+    broken = tmp_path / "broken"
+    with zipfile.ZipFile(tmp_path / "file") as source, zipfile.ZipFile(broken, "w") as target:
+        for name in source.namelist():
+            torn = name in ("word/styles.xml", "docProps/core.xml", "_rels/.rels")
+            target.writestr(name, source.read(name)[: 200 if torn else None])
+    canonical = parse(broken, "rules.docx")
+    assert canonical.text == expected.text
+    assert canonical.title is None
+
+
+def test_each_sheet_is_a_section(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     book.active.title = "Prices"
     book.active.append(["Item", "Price", "Valid"])
-    for number in range(60):
+    for number in range(9):
         book.active.append([f"item {number}", number / 4, number % 2 == 0])
     book.create_sheet("Empty")
     path = tmp_path / "file"
@@ -79,10 +91,26 @@ def test_each_sheet_is_a_section_and_long_ones_repeat_their_header(tmp_path: Pat
     canonical = parse(path, "prices.xlsx")
     blocks = shown(canonical)
     assert blocks[0] == (BlockKind.HEADING, "Prices")
-    assert len(blocks) == 3
-    assert all(text.startswith("Item | Price | Valid\n") for _, text in blocks[1:])
+    assert len(blocks) == 2
     assert "item 5 | 1.25 | FALSE" in blocks[1][1]
     assert all(block.section == ("Prices",) for block in canonical.blocks)
+
+
+def test_what_word_and_excel_hide_is_marked(tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_paragraph("Shown, and ").add_run("hidden").font.hidden = True
+    document.save(tmp_path / "file")
+    canonical = parse(tmp_path / "file", "a.docx")
+    assert (canonical.text, canonical.metadata["hidden_text"]) == ("Shown, and hidden", True)
+    book = openpyxl.Workbook()
+    book.active.append(["shown"])
+    book.create_sheet("Margins").append(["secret"])
+    book["Margins"].sheet_state = "veryHidden"
+    book.save(tmp_path / "file")
+    canonical = parse(tmp_path / "file", "a.xlsx")
+    assert "secret" in canonical.text
+    assert canonical.warnings[0].startswith("There is text on hidden sheets (Margins) that a reader does not see")
+    assert "hidden_text" not in word(tmp_path / "file").metadata
 
 
 OPEN_DOCUMENT = """<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"

@@ -7,6 +7,7 @@ import pytest
 
 from indexes.errors import DocumentError
 from indexes.model import BlockKind, CanonicalText
+from ingestion.boxes import boxes
 from ingestion.parse import Limits, parse, pdf_glyphs
 
 Line = tuple[float, float, float, str]  # x, y from below, size, text
@@ -14,15 +15,18 @@ Line = tuple[float, float, float, str]  # x, y from below, size, text
 BODY = "Plain words fill this line of the body"
 
 
-def pdf(*pages: Sequence[Line], rotate: int = 0, fields: Sequence[str] = ()) -> bytes:
-    """A PDF whose pages (600 x 800 points) show the given lines in Helvetica, in this order, and each all `fields`."""
+def pdf(*pages: Sequence[Line], rotate: int = 0, fields: Sequence[str] = (), before: str = "") -> bytes:
+    """A PDF whose pages (600 x 800 points) show the given lines in Helvetica, in this order, and each all `fields`.
+
+    `before` is drawn under the lines.
+    """
     widgets = "".join(f"<</Type/Annot/Subtype/Widget/Rect[9 9 99 30]{field}>>" for field in fields)
     catalog = f"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[{widgets}]>>>>"
     objects = [catalog.encode(), b"", b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"]
     kids = []
     for lines in pages:
         shown = "".join(f"BT /F1 {size} Tf 1 0 0 1 {x} {y} Tm ({text}) Tj ET\n" for x, y, size, text in lines)
-        data = shown.encode("latin-1")
+        data = f"{before}\n{shown}".encode("latin-1")
         objects.append(b"<</Length %d>>stream\n%s\nendstream" % (len(data), data))
         kids.append(f"{len(objects) + 1} 0 R")
         page = f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Rotate {rotate}/Contents {len(objects)} 0 R"
@@ -41,9 +45,9 @@ def pdf(*pages: Sequence[Line], rotate: int = 0, fields: Sequence[str] = ()) -> 
 
 @pytest.fixture
 def read(tmp_path: Path):
-    def parsed(*pages: Sequence[Line], rotate: int = 0) -> CanonicalText:
+    def parsed(*pages: Sequence[Line], rotate: int = 0, before: str = "") -> CanonicalText:
         path = tmp_path / "file"
-        path.write_bytes(pdf(*pages, rotate=rotate))
+        path.write_bytes(pdf(*pages, rotate=rotate, before=before))
         return parse(path, "file.pdf")
 
     return parsed
@@ -105,6 +109,38 @@ def test_running_heads_stay_once(read) -> None:
     assert canonical.text.count("Content") == 5
 
 
+def printed(canonical: CanonicalText, words: str) -> list[tuple[int, float, float]]:
+    """Page, left and base line (from the top) of the lines that hold `words`."""
+    start = canonical.text.index(words)
+    found = boxes(canonical, start, start + len(words))
+    return [(place.page, round(place.box[0], -1), round(place.box[3] - 2, -1)) for place in found]
+
+
+def test_a_stretch_of_text_is_found_on_its_lines(read) -> None:
+    canonical = read(
+        paragraph(
+            50, 700, "The first line of a text that is", "divided in the se-", "cond line, and ends in", "the last."
+        ),
+        paragraph(100, 500, "Another page."),
+    )
+    assert texts(canonical)[0].endswith("divided in the second line, and ends in the last.")
+    assert printed(canonical, "first line") == [(1, 50, 100)]
+    assert printed(canonical, "in the second line") == [(1, 50, 110), (1, 50, 120)]
+    assert printed(canonical, "the last.\n\nAnother") == [(1, 50, 140), (2, 100, 300)]
+
+
+def test_a_row_of_a_table_is_found_with_all_its_cells(read) -> None:
+    rows = [("Item", "Price", "Stock"), ("Chair", "40", "3"), ("Long table", "120", "12")]
+    cells = [
+        (x, 600 - 20 * at, 10, cell) for at, row in enumerate(rows) for x, cell in zip((50, 200, 300), row, strict=True)
+    ]
+    canonical = read([*paragraph(50, 650, BODY), *cells])
+    start = canonical.text.index("40 | 3")
+    (found,) = boxes(canonical, start, start + 6)
+    assert found.box == pytest.approx((50, 209, 306, 223), abs=3)
+    assert list(boxes(canonical, len(canonical.text), len(canonical.text) + 9)) == []
+
+
 def test_boxes_are_those_of_the_page_as_it_is_shown(read) -> None:
     canonical = read([(50, 700, 10, "Turned")], rotate=90)
     left, top, right, bottom = canonical.blocks[0].box
@@ -112,6 +148,29 @@ def test_boxes_are_those_of_the_page_as_it_is_shown(read) -> None:
     assert 690 < left < right < 715
     assert top == pytest.approx(50, abs=2)
     assert bottom > top
+
+
+@pytest.mark.parametrize(
+    ("line", "before"),
+    [
+        ((50, 700, 10, "white on white"), "1 1 1 rg"),
+        ((50, 700, 10, "drawn without ink"), "3 Tr"),
+        ((50, 700, 0.5, "too small to be read"), ""),
+        ((-400, 700, 10, "beside the page"), ""),
+        ((50, 700, 10, "white on a white shape"), "1 1 1 rg 0 600 600 200 re f"),
+    ],
+)
+def test_text_that_nobody_sees_is_marked(read, line: Line, before: str) -> None:
+    canonical = read([line], [], before=before)
+    assert line[3] in canonical.text
+    assert canonical.metadata["hidden_text"] is True
+    assert "on page 1 that a reader does not see" in " ".join(canonical.warnings)
+
+
+def test_text_that_is_seen_is_not_marked(read) -> None:
+    canonical = read([(50, 700, 10, "white on black")], before="0 0 0 rg 40 690 200 40 re f 1 1 1 rg")
+    assert "hidden_text" not in canonical.metadata
+    assert canonical.warnings == ()
 
 
 def test_pictures_alone_are_no_text(read) -> None:

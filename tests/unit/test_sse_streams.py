@@ -11,7 +11,7 @@ import openai
 import pytest
 import uvicorn
 from fastapi import FastAPI, Response
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import Response as OpenAIResponse
@@ -111,6 +111,7 @@ async def test_the_order_is_the_recorded_one() -> None:
     ]
 
 
+@settings(deadline=None)  # it decides what, not how fast
 @given(st.lists(st.text(min_size=1, max_size=12), max_size=4))
 async def test_a_stream_adds_up_to_the_whole_reply(sentences: list[str]) -> None:
     script = _script(sentences)

@@ -1,0 +1,75 @@
+"""A revision that takes its predecessor's place in the middle of a search is what the search finds (I4)."""
+
+import asyncio
+import dataclasses
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from api.state import Storage, working
+from indexes.index import Engine, Index
+from indexes.manifest import Manifest
+from indexes.model import Match
+from ingestion.erase import Eraser
+from retrieval.search import Query, Searcher
+from retrieval.settings import SearchSettings
+
+_WAIT_S = 30.0
+
+
+class Staged:
+    """An engine that lets a search begin when a revision has its points and is not completed, and holds the search
+    up until the revision is, and the points of the one before are erased."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.on_stage = False
+        self.stored, self.begun, self.erased = threading.Event(), threading.Event(), threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def create(self, version_id: str, manifest: Manifest) -> Any:
+        return StagedIndex(self, self._engine.create(version_id, manifest))
+
+    def open(self, version_id: str, manifest: Manifest) -> Any:
+        return StagedIndex(self, self._engine.open(version_id, manifest))
+
+
+class StagedIndex:
+    def __init__(self, stage: Staged, index: Index) -> None:
+        self._stage, self._index = stage, index
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    def chunk_ids(self, revision_id: str) -> set[str]:
+        found = self._index.chunk_ids(revision_id)
+        if self._stage.on_stage and found and not self._stage.stored.is_set():
+            self._stage.stored.set()
+            assert self._stage.begun.wait(_WAIT_S)
+        return found
+
+    def delete(self, revision_id: str) -> None:
+        self._index.delete(revision_id)
+        self._stage.erased.set()
+
+    def dense(self, *arguments: Any) -> Sequence[Match]:
+        if self._stage.on_stage:
+            self._stage.begun.set()
+            assert self._stage.erased.wait(_WAIT_S)
+        return self._index.dense(*arguments)
+
+
+async def test_a_search_that_began_before_finds_what_came_in_its_place(storage: Storage, ingest: Any) -> None:
+    staged = Staged(storage.engine)
+    eraser = Eraser(storage.database, storage.blobs, staged)
+    searcher = Searcher.unobserved(storage.database, staged, storage.models, SearchSettings())
+    store = await ingest.store()
+    async with working(dataclasses.replace(storage, engine=staged, eraser=eraser)):
+        await ingest.completed(store, await ingest.attach(store, "a.md", "The old text."))
+        staged.on_stage = True
+        await ingest.attach(store, "a.md", "The new text.")
+        assert await asyncio.to_thread(staged.stored.wait, _WAIT_S)
+        (hit,) = await searcher.search("p", store.id, Query(("text",), limit=5))
+    assert hit.chunk.text == "The new text."
