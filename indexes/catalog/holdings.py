@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, u
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from indexes.catalog import stores
+from indexes.catalog import versions
 from indexes.catalog.database import batched
 from indexes.catalog.tables import IndexVersion, Revision, RevisionState, VersionState
 from indexes.catalog.version_tables import Holding, SnapshotRevision
@@ -97,7 +97,7 @@ async def note_verified(
     meanwhile stays unverified, and is written again. Raises NotFound for a store that is gone.
     """
     # First the store and then its rows in order, as everybody does who locks several: no two wait for each other.
-    await stores.project(session, version.store_id, locked=True)
+    await versions.kept_ids(session, version.store_id)
     query = select(Revision.id, Revision.attributes).where(wanted(version.store_id), Revision.id.in_(read_back))
     locked = query.order_by(Revision.seq).with_for_update(of=Revision)
     rows = {row.id: row.attributes for row in await session.execute(locked)}
