@@ -118,6 +118,7 @@ class Pipeline:
                     return ended
                 async with self.database.read() as session:
                     job = replace(job, held_in=await versions.kept(session, revision.store_id))
+                    attributes = await work.attributes(session, lease)
 
     async def _stored(
         self, job: Job, text: CanonicalText, cut: Cut, attributes: Attributes, held: dict[str, int]
