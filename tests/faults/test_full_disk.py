@@ -31,12 +31,16 @@ class Disk:
 
     def leave(self, free_bytes: int) -> None:
         """Fill it but for so much, or empty it again up to that."""
-        while True:
-            self._ballast.unlink(missing_ok=True)
-            state = os.statvfs(self.path)
-            with self._ballast.open("wb") as file, contextlib.suppress(OSError):  # the service was quicker to write
-                os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_frsize - free_bytes)
-                return
+        with self._ballast.open("ab") as file:
+            while True:
+                state = os.statvfs(self.path)
+                held, missing = os.fstat(file.fileno()).st_size, state.f_bavail * state.f_frsize - free_bytes
+                if missing <= 0:  # at no moment there is more room than before, where there is to be less
+                    os.truncate(file.fileno(), held + missing)
+                    return
+                with contextlib.suppress(OSError):  # the service was quicker to write
+                    os.posix_fallocate(file.fileno(), held, missing)
+                    return
 
 
 @pytest.fixture
