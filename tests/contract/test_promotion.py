@@ -1,6 +1,7 @@
 """Which version answers: promoted on numbers or by force, rolled back with nothing lost, kept for a while, erased."""
 
 import itertools
+import random
 import time
 
 import pytest
@@ -18,14 +19,39 @@ from retrieval.query import Query
 from tests.actors import Actor
 from tests.workshop import ENGINEER, PROJECT, Workshop
 
-ANIMALS = ["badger", "heron", "otter", "lynx", "viper", "raven", "mole", "stoat", "crane", "newt", "toad", "hare"]
+# Many more than ten, so that no version finds mostly the right ones by luck.
+ANIMALS = [
+    kind + animal
+    for kind in ("", "sea", "hill", "marsh")
+    for animal in (
+        "badger",
+        "heron",
+        "otter",
+        "lynx",
+        "viper",
+        "raven",
+        "mole",
+        "stoat",
+        "crane",
+        "newt",
+        "toad",
+        "hare",
+    )
+]
+# Different enough that no two documents are equally near to a question: the order of their ids would decide.
+NEIGHBOURS = {animal: random.Random(animal).sample(ANIMALS, 4) for animal in ANIMALS}
+QUESTIONS = [
+    form.format(animal, *others)
+    for form in ("Where near {1} does the {0} sleep?", "The den of {2} or {3}?")
+    for animal, others in NEIGHBOURS.items()
+]
 
 
 @pytest.fixture
 async def store(workshop: Workshop) -> Store:
     store = await workshop.store()
-    for animal in ANIMALS:
-        await workshop.upload(store, animal, f"The {animal} sleeps in its {animal} den. A rule of the {animal}.")
+    for animal, others in NEIGHBOURS.items():
+        await workshop.upload(store, animal, f"The {animal} sleeps in its {animal} den, near {' and '.join(others)}.")
     await workshop.work()
     return store
 
@@ -34,9 +60,6 @@ async def events(workshop: Workshop, store: Store) -> list[VersionEvent]:
     async with workshop.database.read() as session:
         page = await history.listing(session, store.id, Cursor(limit=100, order="asc"))
     return list(page.rows)
-
-
-QUESTIONS = [form.format(animal) for form in ("Where does the {} sleep?", "The rule of the {}?") for animal in ANIMALS]
 
 
 async def test_promoted_rolled_back_and_promoted_again_with_writes_in_between(workshop: Workshop) -> None:
@@ -137,7 +160,7 @@ async def test_the_gate_lets_pass_what_finds_the_same(workshop: Workshop, store:
 async def test_the_gate_stops_a_worse_one_unless_it_is_forced_with_a_reason(workshop: Workshop, store: Store) -> None:
     version = await workshop.built(store, embedding_model="hashing-1")  # in which all is near to all
     report = await workshop.gatekeeper.compare(PROJECT, store.id, None, version.id, Asked(queries=QUESTIONS))
-    assert report.verdict == "failed"
+    assert report.verdict == "failed", report.report["reasons"]
     gatekeeper = workshop.gatekeeper
     with pytest.raises(GateFailed) as refused:
         await gatekeeper.promote(PROJECT, store.id, version.id, ENGINEER)
