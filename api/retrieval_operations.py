@@ -27,7 +27,8 @@ def _dense(engine: Engine, body: Json) -> object:
     (vector,) = unpack_vectors(body["vector"])
     where = unpack_filter(body["where"])
     index = _index(engine, body)
-    return pack_matches(index.dense(vector, body["limit"], where, body["hidden"], exact=body["exact"]))
+    found = index.dense(vector, body["limit"], where, body["hidden"], exact=body["exact"])
+    return {"matches": pack_matches(found), "how": found.how}
 
 
 def _lexical(engine: Engine, body: Json) -> object:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from indexes.filters import Filter
 from indexes.manifest import Manifest
-from indexes.model import Attributes, Match, Point, SparseVector, Vector
+from indexes.model import Attributes, Match, Matches, Point, SparseVector, Vector
 
 
 class VectorSource(Protocol):
@@ -38,7 +38,7 @@ class Index(VectorSource, Protocol):
         hidden: Sequence[str] = (),
         *,
         exact: bool = False,
-    ) -> list[Match]:
+    ) -> Matches:
         """The `limit` points of highest cosine that satisfy `where`, best first, none of a revision in `hidden`.
 
         `exact` compares every point: slow, and what the approximate search is measured against.

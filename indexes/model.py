@@ -134,6 +134,16 @@ class Match:
     score: float
 
 
+class Matches(list[Match]):
+    """Matches, best first, that say in a few words `how` they were found: `exact`, `hnsw, filtered to about 800`."""
+
+    __slots__ = ("how",)
+
+    def __init__(self, matches: Iterable[Match] = (), how: str = "exact") -> None:
+        super().__init__(matches)
+        self.how = how
+
+
 @dataclass(frozen=True, slots=True)
 class Scores:
     """How a hit came to its place: `fused` orders hits, the others are None where that search did not find it."""

@@ -91,7 +91,7 @@ def _find(
     return _merged(dense, limit), _merged(lexical, limit)
 
 
-def _merged(lists: list[list[Match]], limit: int) -> list[Match]:
+def _merged(lists: Sequence[list[Match]], limit: int) -> list[Match]:
     if len(lists) == 1:
         return lists[0]
     best: dict[str, Match] = {}

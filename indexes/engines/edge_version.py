@@ -83,6 +83,11 @@ class EdgeVersion:
             if self._journal_points > _JOURNAL_POINTS:
                 self._journal = None
 
+    @property
+    def has_graph(self) -> bool:
+        """Whether an approximate search is possible; without a graph every search is exact."""
+        return self._current.optimised_points > 0
+
     def due(self) -> bool:
         """Whether enough has changed since the graph was built to build it anew."""
         return (self._changed or 0) >= max(self._optimise_after, self._current.optimised_points // 4)

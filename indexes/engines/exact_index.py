@@ -12,7 +12,7 @@ from indexes.engines.checks import require_dimension, require_manifest, unknown_
 from indexes.engines.points import point_id, ranked
 from indexes.filters import Filter, matches
 from indexes.manifest import Manifest
-from indexes.model import Attributes, Match, Point, SparseVector, Vector
+from indexes.model import Attributes, Match, Matches, Point, SparseVector, Vector
 
 Postings = dict[int, tuple[NDArray[np.intp], Vector]]
 
@@ -91,10 +91,10 @@ class ExactIndex:
         hidden: Sequence[str] = (),
         *,
         exact: bool = False,
-    ) -> list[Match]:
+    ) -> Matches:
         require_dimension(vector, self._dimension)
         now = self._read()
-        return now.best(now.vectors @ _unit(vector), np.arange(len(now.points)), limit, where, hidden)
+        return Matches(now.best(now.vectors @ _unit(vector), np.arange(len(now.points)), limit, where, hidden))
 
     def lexical(
         self, terms: SparseVector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()

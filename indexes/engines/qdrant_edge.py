@@ -58,7 +58,7 @@ from indexes.engines.points import (
 from indexes.engines.settings import QdrantEdgeEngineSettings
 from indexes.filters import Filter, Operator
 from indexes.manifest import Manifest
-from indexes.model import Attributes, Match, Point, SparseVector, Vector
+from indexes.model import Attributes, Match, Matches, Point, SparseVector, Vector
 from indexes.room import require_room
 
 _LIVE_POINTS = SearchParams(idf=IdfParams(corpus=EdgeFilter()))
@@ -121,10 +121,11 @@ class QdrantEdgeIndex:
         hidden: Sequence[str] = (),
         *,
         exact: bool = False,
-    ) -> list[Match]:
+    ) -> Matches:
         require_dimension(vector, self._dimension)
         params = _EXACT if exact else None
-        return self._search(Query.Nearest(vector.tolist(), using=DENSE), params, limit, where, hidden)
+        found = self._search(Query.Nearest(vector.tolist(), using=DENSE), params, limit, where, hidden)
+        return Matches(found, "exact" if exact else self._planned(where))
 
     def lexical(
         self, terms: SparseVector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()
@@ -158,6 +159,17 @@ class QdrantEdgeIndex:
     def _count(self, revision_id: str) -> int:
         with self.version.reading() as shard:
             return shard.count(CountRequest(filter=_of_revision(revision_id)))
+
+    def _planned(self, where: Filter | None) -> str:
+        """How the engine searches by its own plan."""
+        if not self.version.has_graph:
+            return "exact"
+        if where is None:
+            return "hnsw"
+        with self.version.reading() as shard:
+            about = shard.count(CountRequest(filter=filter_clause(_DIALECT, where, ()), exact=False))
+        few = about * self._dimension * 4 < _FULL_SCAN_KB * 1024
+        return f"exact among about {about}" if few else f"hnsw filtered to about {about}"
 
     def _search(
         self, query: Query, params: SearchParams | None, limit: int, where: Filter | None, hidden: Sequence[str]

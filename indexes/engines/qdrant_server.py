@@ -32,7 +32,7 @@ from indexes.engines.settings import QdrantServerEngineSettings
 from indexes.errors import Unavailable
 from indexes.filters import Filter, Operator
 from indexes.manifest import Manifest
-from indexes.model import Attributes, Match, Point, SparseVector, Vector
+from indexes.model import Attributes, Match, Matches, Point, SparseVector, Vector
 
 _MANIFEST = "manifest_hash"
 _SLICE = 256  # points of one request: about 1 MB at 384 dimensions
@@ -97,10 +97,11 @@ class QdrantServerIndex:
         hidden: Sequence[str] = (),
         *,
         exact: bool = False,
-    ) -> list[Match]:
+    ) -> Matches:
         require_dimension(vector, self._dimension)
         params = qdrant.SearchParams(exact=True) if exact else None
-        return self._search(vector.tolist(), DENSE, limit, filter_clause(_DIALECT, where, hidden), params)
+        found = self._search(vector.tolist(), DENSE, limit, filter_clause(_DIALECT, where, hidden), params)
+        return Matches(found, "exact" if exact else "as the Qdrant server planned it")
 
     def lexical(
         self, terms: SparseVector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()

@@ -17,7 +17,7 @@ from indexes.engines.checks import require_dimension, require_manifest
 from indexes.errors import NotFound, Overloaded
 from indexes.filters import Filter
 from indexes.manifest import Manifest
-from indexes.model import Attributes, Match, Point, SparseVector, Vector
+from indexes.model import Attributes, Match, Matches, Point, SparseVector, Vector
 from indexes.remote.codec import (
     Json,
     pack_attributes,
@@ -103,14 +103,16 @@ class RemoteIndex:
         hidden: Sequence[str] = (),
         *,
         exact: bool = False,
-    ) -> list[Match]:
+    ) -> Matches:
         require_dimension(vector, self._dimension)
-        return self._search("dense", {"vector": pack_vectors(vector[None]), "exact": exact}, limit, where, hidden)
+        query = {"vector": pack_vectors(vector[None]), "exact": exact}
+        found = self._search("dense", query, limit, where, hidden)
+        return Matches(unpack_matches(found["matches"]), found["how"])
 
     def lexical(
         self, terms: SparseVector, limit: int, where: Filter | None = None, hidden: Sequence[str] = ()
     ) -> list[Match]:
-        return self._search("lexical", {"terms": pack_sparse(terms)}, limit, where, hidden)
+        return unpack_matches(self._search("lexical", {"terms": pack_sparse(terms)}, limit, where, hidden))
 
     def chunk_ids(self, revision_id: str) -> set[str]:
         return set(self._read("chunk_ids", {"revision_id": revision_id}))
@@ -125,11 +127,8 @@ class RemoteIndex:
             found |= zip(part["chunk_ids"], unpack_vectors(part["vectors"]), strict=True)
         return found
 
-    def _search(
-        self, operation: str, query: Json, limit: int, where: Filter | None, hidden: Sequence[str]
-    ) -> list[Match]:
-        body = {**query, "limit": limit, "where": pack_filter(where), "hidden": list(hidden)}
-        return unpack_matches(self._read(operation, body))
+    def _search(self, operation: str, query: Json, limit: int, where: Filter | None, hidden: Sequence[str]) -> Any:  # noqa: ANN401 - JSON
+        return self._read(operation, {**query, "limit": limit, "where": pack_filter(where), "hidden": list(hidden)})
 
     def _read(self, operation: str, body: Json) -> Any:  # noqa: ANN401 - JSON
         with self._noticing_loss():

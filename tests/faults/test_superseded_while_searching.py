@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import update
@@ -13,7 +12,7 @@ from indexes.catalog import visibility
 from indexes.catalog.tables import Revision, RevisionState
 from indexes.index import Engine, Index
 from indexes.manifest import Manifest
-from indexes.model import Match
+from indexes.model import Matches
 from ingestion.erase import Eraser
 from retrieval.search import Query, Searcher
 from retrieval.settings import SearchSettings
@@ -58,7 +57,7 @@ class StagedIndex:
         self._index.delete(revision_id)
         self._stage.erased.set()
 
-    def dense(self, *arguments: Any) -> Sequence[Match]:
+    def dense(self, *arguments: Any) -> Matches:
         if self._stage.on_stage:
             self._stage.begun.set()
             assert self._stage.erased.wait(_WAIT_S)
