@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.disconnect import while_wanted
 from api.errors import status_and_type
 from api.limits import Capacity
 from api.retrieval_operations import READS, WRITES, Operation
@@ -35,7 +36,6 @@ from indexes.remote.codec import pack_error, pack_vectors
 from indexes.remote.endpoint import PREFIX
 
 _WAIT_S = 0.1  # for which a caller that found no room is sent away: its next try is cheap
-_GONE = 499  # nobody reads this status; servers commonly log it for a caller that hung up
 
 
 class Lane:
@@ -128,25 +128,10 @@ def _embedding(
         async with served.embeddings:
             body = _loaded(await request.body())
             embedder = await served.models.embedder(EmbeddingSpec(**body["spec"]))
-            rows = await _while_wanted(request, choose(embedder)(body["texts"]))
-            return Response(status_code=_GONE) if rows is None else _json(orjson.dumps(pack_vectors(rows)))
+            rows = await while_wanted(request, choose(embedder)(body["texts"]))
+            return _json(orjson.dumps(pack_vectors(rows)))
 
     return answer
-
-
-async def _while_wanted(request: Request, work: Coroutine[Any, Any, Vector]) -> Vector | None:
-    """The result, or None as soon as the caller has gone: the texts that still wait make room for others'."""
-    task, gone = asyncio.create_task(work), asyncio.create_task(_gone(request))
-    try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        task.cancel()
-        gone.cancel()
-
-
-async def _gone(request: Request) -> None:
-    await request.receive()  # after the body nothing comes but the end of the connection
 
 
 async def _healthz(request: Request) -> Response:

@@ -46,6 +46,7 @@ from ingestion.vectors import VectorMaker
 from ingestion.worker import Worker
 from retrieval.observations import Observations
 from retrieval.ranking import Ranker
+from retrieval.recall import RecallWatch
 from retrieval.search import Searcher
 from retrieval.traffic import Traffic
 from retrieval.warming import Warmer
@@ -127,8 +128,9 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
     incoming.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(_discard, incoming)
     loading = asyncio.create_task(storage.models.load_default())
-    ranker = Ranker(storage.engine, storage.models, settings.search)
     observations = Observations(storage.database, settings.search.recorded_queries)
+    recall = RecallWatch(settings.search.recall_share, observations.note_recall)
+    ranker = Ranker(storage.engine, storage.models, settings.search, recall)
     traffic = Traffic(ranker, observations)
     writing = asyncio.create_task(observations.run())
     warming = asyncio.create_task(Warmer(storage.database, ranker).run())
@@ -155,6 +157,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
             )
         finally:
             await traffic.close()
+            await recall.close()
             await _stopped(warming, writing, loading)
             with contextlib.suppress(CitewellError):
                 await observations.flush()

@@ -25,4 +25,11 @@ class SearchSettings(Section):
         description="How many of a store's newest questions are kept, as they were asked, to compare index versions "
         "by. 0 keeps none.",
     )
+    recall_share: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of the approximate searches that are done again exactly, to watch the recall of each index "
+        "version. The figure is in `observed_recall` of the version.",
+    )
     timeout_s: float = Field(10.0, gt=0, description="When a search is given up.")

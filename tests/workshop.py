@@ -215,7 +215,7 @@ class Workshop:
 
     async def search(self, store: Store, query: Query = EVERYTHING) -> list[Hit]:
         """Hits; by default every chunk that readers may see."""
-        return await self.searcher.search(PROJECT, store.id, query)
+        return (await self.searcher.search(PROJECT, store.id, query)).hits
 
     async def versions(self, store: Store, *states: VersionState) -> list[IndexVersion]:
         """Versions in these states, oldest first."""
