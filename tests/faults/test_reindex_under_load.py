@@ -26,7 +26,8 @@ from tests.faults.verdict import Verdict, unfinished, verdict
 
 OTHER = "minilm-with-prefix"
 BUILD_S = 300.0
-GATE = {"max_p95_ratio": 1000, "min_queries": 12}
+# The gate passes what is as good, whatever a busy machine and twenty documents that are all alike make of it.
+GATE = {"max_p95_ratio": 1000, "max_ndcg_loss": 0.5, "min_queries": 12}
 
 
 @pytest.fixture
