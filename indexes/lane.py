@@ -148,5 +148,17 @@ class Lane(Generic[Item, Result]):
         self._room.set()
 
 
+def alike(sizes: Mapping[Item, int], most: int) -> list[Item]:
+    """The first item and those nearest to it in size: as many as make up `most`, were each as large as the largest."""
+    first = longest = next(iter(sizes.values()))
+    chosen: list[Item] = []
+    for item in sorted(sizes, key=lambda item: abs(sizes[item] - first)):
+        longest = max(longest, sizes[item])
+        if chosen and (len(chosen) + 1) * longest > most:
+            break
+        chosen.append(item)
+    return chosen
+
+
 def _closed() -> Unavailable:
     return Unavailable("The model is being shut down: send the request again.")

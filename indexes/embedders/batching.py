@@ -8,7 +8,7 @@ import numpy as np
 
 from indexes.embedder import Embedder, Tokenizer
 from indexes.errors import Overloaded
-from indexes.lane import Lane
+from indexes.lane import Lane, alike
 from indexes.manifest import EmbeddingSpec
 from indexes.model import Vector
 
@@ -89,14 +89,7 @@ class BatchingEmbedder:
         """The text that came first and those nearest to it in length; where few wait, the share of one slice."""
         share = sum(sizes.values()) // self._slices_at_once
         most = min(self._slice_tokens, max(share, _LEAST_SLICE_TOKENS))
-        first = longest = next(iter(sizes.values()))
-        chosen: list[str] = []
-        for text in sorted(sizes, key=lambda text: abs(sizes[text] - first)):
-            longest = max(longest, sizes[text])
-            if chosen and (len(chosen) + 1) * longest > most:
-                break
-            chosen.append(text)
-        return chosen
+        return alike(sizes, most)
 
     def _remember(self, rows: dict[str, Vector]) -> None:
         for text, row in rows.items():

@@ -9,9 +9,9 @@ is 0.6 ms slower this way (5.8 ms, not 5.2).
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from indexes.torch_passes import PASS_TOKENS, Device, by_length, passes, prepare
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+Made = TypeVar("Made")
 
 
 class SentenceTransformerEmbedder:
@@ -39,13 +41,16 @@ class SentenceTransformerEmbedder:
         self._tokenizing = threading.Lock()  # the tokenizer inside the model is not safe in two threads
 
     @classmethod
-    def load(cls, weights: Weights, *, device: Device = "auto", threads: int = 0) -> "SentenceTransformerEmbedder":
+    def load(
+        cls, weights: Weights, *, device: Device = "auto", threads: int = 0, setting: str = "embedding.device"
+    ) -> "SentenceTransformerEmbedder":
         """Loads and warms up the model: about 7 s the first time in a process, 0.5 s after that.
 
         `threads` is how many forward passes run at once on the CPU, 0 for one per core; torch is left one thread for
-        each, in the whole process. Raises SettingsError where the model or the device cannot be used.
+        each, in the whole process. Raises SettingsError where the model or the device, which `setting` names, cannot be
+        used.
         """
-        model = _load(weights, device)
+        model = _load(weights, device, setting)
         embedder = cls(weights, model, passes(model.device.type, threads))
         width = embedder._forward(["The first pass allocates what later ones reuse."]).shape[1]
         if width != weights.spec.dimension:
@@ -76,7 +81,31 @@ class SentenceTransformerEmbedder:
             vectors[batch] = rows
         return vectors
 
+    def token_vectors(self, texts: list[str]) -> list[Vector]:
+        """Of each text the vectors of its tokens without the special ones, shape (tokens, width), rows of length 1.
+
+        One forward pass, whatever the number of texts; no prefix is added. Raises Unavailable.
+        """
+        import torch
+
+        def read(made: dict[str, Any]) -> list[Vector]:
+            rows = torch.nn.functional.normalize(made["token_embeddings"], dim=2).cpu().numpy()
+            special = np.isin(made["input_ids"].cpu().numpy(), self._model.tokenizer.all_special_ids)  # padding, too
+            return [of_text[~left_out] for of_text, left_out in zip(rows, special, strict=True)]
+
+        return self._pass(texts, read)
+
     def _forward(self, texts: list[str]) -> Vector:
+        import torch
+
+        def read(made: dict[str, Any]) -> Vector:
+            vectors: Vector = torch.nn.functional.normalize(made["sentence_embedding"], dim=1).cpu().numpy()
+            return vectors
+
+        return self._pass(texts, read)
+
+    def _pass(self, texts: list[str], read: Callable[[dict[str, Any]], Made]) -> Made:
+        """What `read` makes of the model's outputs for the texts."""
         # Not `encode`: its checks cost a query a third of its time.
         import torch
 
@@ -85,15 +114,13 @@ class SentenceTransformerEmbedder:
         try:
             with torch.inference_mode():
                 here = {k: v.to(self._model.device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
-                rows = self._model.forward(here)["sentence_embedding"]
-                vectors: Vector = torch.nn.functional.normalize(rows, dim=1).cpu().numpy()
+                return read(self._model.forward(here))
         except RuntimeError as error:  # torch's own, out of memory among them
             raise Unavailable(f"The embedding model {self.spec.name} failed on {len(texts)} texts: {error}") from error
-        return vectors
 
 
-def _load(weights: Weights, device: Device) -> "SentenceTransformer":
-    chosen = prepare(device, "embedding.device")
+def _load(weights: Weights, device: Device, setting: str) -> "SentenceTransformer":
+    chosen = prepare(device, setting)
     import torch
     from sentence_transformers import SentenceTransformer
 

@@ -5,6 +5,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -17,6 +18,7 @@ from indexes.catalog.database import Database
 from indexes.embedders.models import Models
 from indexes.index import Engine
 from indexes.remote.endpoint import Endpoint
+from indexes.reranker import SharedReranker
 from indexes.settings import EmbeddingSettings
 from ingestion import erase, rebuild, reconcile
 from tests.actors import SteppedDatabase
@@ -28,7 +30,7 @@ SECRET = "one that both sides know"
 class RetrievalServer:
     """Serves an engine, which it closes in the end, and the hashing model on a real unix socket."""
 
-    def __init__(self, engine: Engine, admitted: int = 32) -> None:
+    def __init__(self, engine: Engine, admitted: int = 32, reranker: SharedReranker | None = None) -> None:
         # Socket paths are limited to 107 bytes, which a directory of pytest may exceed.
         self._folder = tempfile.TemporaryDirectory(prefix="citewell-")
         home = Path(self._folder.name)
@@ -36,7 +38,8 @@ class RetrievalServer:
         self.engine = engine
         self.models = Models(EmbeddingSettings(model="hashing-256"), home)
         lanes = (Lane("reads", admitted, admitted), Lane("writes", admitted, admitted))
-        self.served = Served(engine, self.models, SECRET, *lanes, Capacity(admitted))
+        capacities = Capacity(admitted), Capacity(admitted)
+        self.served = Served(engine, self.models, SECRET, *lanes, *capacities, reranker)
         config = uvicorn.Config(create_retrieval_app(self.served), lifespan="off", log_config=None)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(home)))
@@ -71,8 +74,8 @@ def serve_engine() -> Iterator[Callable[..., RetrievalServer]]:
     """Starts servers that end with the test."""
     servers: list[RetrievalServer] = []
 
-    def serve(engine: Engine, **limits: int) -> RetrievalServer:
-        servers.append(RetrievalServer(engine, **limits))
+    def serve(engine: Engine, **given: Any) -> RetrievalServer:
+        servers.append(RetrievalServer(engine, **given))
         return servers[-1]
 
     yield serve
