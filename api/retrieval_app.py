@@ -1,7 +1,8 @@
 """The application of `citewell retrieval`: one engine and its models, for the other processes of an installation.
 
-Not the public API: its callers are `indexes/engines/remote_index.py` and the `remote.py` of embedders and rerankers. Engine calls
-block, so each runs in a thread; searches and writes have threads of their own, so that neither waits for the other.
+Not the public API: its callers are `indexes/engines/remote_index.py` and the `remote.py` of embedders and of rerankers.
+Engine calls block, so each runs in a thread; searches and writes have threads of their own, so that neither waits for
+the other.
 """
 
 import asyncio

