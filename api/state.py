@@ -25,6 +25,8 @@ from indexes.errors import CitewellError, NotFound, Overloaded
 from indexes.index import Engine
 from indexes.remote import secret
 from indexes.remote.endpoint import Endpoint
+from indexes.reranker import SharedReranker
+from indexes.rerankers.opening import open_reranker
 from indexes.settings import EmbeddingSettings
 from ingestion.children import Children
 from ingestion.cutting import Cutter
@@ -47,6 +49,7 @@ from ingestion.worker import Worker
 from retrieval.observations import Observations
 from retrieval.ranking import Ranker
 from retrieval.recall import RecallWatch
+from retrieval.rerank import Reranking
 from retrieval.search import Searcher
 from retrieval.traffic import Traffic
 from retrieval.warming import Warmer
@@ -77,6 +80,8 @@ class State:
     blobs: Blobs
     engine: Engine
     models: Models
+    reranker: SharedReranker | None
+    reranking: Reranking
     queue: Queue
     intake: Intake
     searcher: Searcher
@@ -134,7 +139,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
     traffic = Traffic(ranker, observations)
     writing = asyncio.create_task(observations.run())
     warming = asyncio.create_task(Warmer(storage.database, ranker).run())
-    async with Answering.open(settings.generation, storage.models) as answering:
+    async with _reranker(settings) as reranker, Answering.open(settings.generation, storage.models) as answering:
         try:
             yield State(
                 settings=settings,
@@ -142,6 +147,8 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
                 blobs=storage.blobs,
                 engine=storage.engine,
                 models=storage.models,
+                reranker=reranker,
+                reranking=Reranking(reranker, settings.rerank),
                 queue=storage.queue,
                 intake=storage.intake,
                 searcher=Searcher(storage.database, ranker, traffic, settings.search),
@@ -202,6 +209,19 @@ async def working(storage: Storage) -> AsyncIterator[None]:
     finally:
         await _stopped(*tasks)
         await children.close()
+
+
+@asynccontextmanager
+async def _reranker(settings: Settings) -> AsyncIterator[SharedReranker | None]:
+    """Its model is loaded meanwhile, in the process that runs the models."""
+    home = settings.home
+    elsewhere = _elsewhere(settings.embedding, home)
+    reranker = await open_reranker(settings.rerank, settings.embedding, home / "models", elsewhere)
+    try:
+        yield reranker
+    finally:
+        if reranker is not None:
+            await reranker.close()
 
 
 async def _stopped(*tasks: asyncio.Task[None]) -> None:
