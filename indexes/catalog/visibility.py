@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import groupby
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog import snapshots
@@ -119,6 +120,47 @@ async def visible(
         )
         for row in await session.execute(query)
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What lies around hits in one revision: chunks in the order of the text, and the blob that has it."""
+
+    chunks: tuple[Chunk, ...]
+    text_blob: str
+
+
+async def around(
+    session: AsyncSession,
+    store_id: str,
+    cut: str,
+    chunks: Collection[Chunk],
+    reach: int,
+    snapshot_id: str | None = None,
+) -> dict[str, Surroundings]:
+    """The chunks up to `reach` before and after each of `chunks`, and those themselves, by revision.
+
+    All are of the rule `cut` and of revisions that readers may see in this store, now or in a snapshot.
+    """
+    close = [
+        (ChunkRow.revision_id == chunk.revision_id)
+        & ChunkRow.ordinal.between(chunk.span.ordinal - reach, chunk.span.ordinal + reach)
+        for chunk in chunks
+    ]
+    query = (
+        select(ChunkRow.__table__, Revision.text_blob)
+        .join(Revision, Revision.id == ChunkRow.revision_id)
+        .where(ChunkRow.cut == cut, or_(false(), *close), Revision.store_id == store_id, _readable(snapshot_id))
+        .where(Revision.text_blob.is_not(None))
+        .order_by(ChunkRow.revision_id, ChunkRow.ordinal)
+    )
+    found: dict[str, Surroundings] = {}
+    for revision_id, of in groupby(await session.execute(query), key=lambda row: row.revision_id):
+        rows = list(of)
+        found[revision_id] = Surroundings(
+            tuple(Chunk(row.id, revision_id, _span(row), row.text) for row in rows), rows[0].text_blob
+        )
+    return found
 
 
 async def any_came(session: AsyncSession, view: View) -> bool:
