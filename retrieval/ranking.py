@@ -14,7 +14,7 @@ from indexes.index import Engine, Index
 from indexes.lexical import Analyser
 from indexes.manifest import LexicalSpec
 from indexes.model import Match, Scores, SparseVector, Vector
-from retrieval.fuse import reciprocal_rank
+from retrieval.fuse import fuse
 from retrieval.query import Query
 from retrieval.settings import SearchSettings
 
@@ -54,8 +54,13 @@ class Ranker:
         began = time.perf_counter()
         dense, lexical = await asyncio.to_thread(_find, index, vectors, terms, limit, query.where, hidden)
         search_ms = (time.perf_counter() - began) * 1000
-        fused = reciprocal_rank(
-            dense, lexical, k=self.settings.rrf_k, dense_weight=dense_weight, lexical_weight=lexical_weight
+        fused = fuse(
+            dense,
+            lexical,
+            fusion=self.settings.fusion,
+            rrf_k=self.settings.rrf_k,
+            dense_weight=dense_weight,
+            lexical_weight=lexical_weight,
         )
         kept = [(key, scores) for key, scores in fused.items() if scores.fused >= query.score_threshold]
         scores = dict(kept[: query.limit])
