@@ -17,7 +17,7 @@ from indexes.lexical import Analyser
 from indexes.manifest import LexicalSpec
 from indexes.model import Match, Matches, Scores, Vector
 from retrieval.explanation import Explanation
-from retrieval.fuse import reciprocal_rank
+from retrieval.fuse import fuse
 from retrieval.query import Query
 from retrieval.recall import RecallWatch, Replay
 from retrieval.settings import SearchSettings
@@ -70,7 +70,14 @@ class Ranker:
             if words is not None:
                 words.cancel()
         began = time.perf_counter()
-        fused = reciprocal_rank(dense, lexical, k=self.settings.rrf_k, dense_weight=by_meaning, lexical_weight=by_words)
+        fused = fuse(
+            dense,
+            lexical,
+            fusion=self.settings.fusion,
+            rrf_k=self.settings.rrf_k,
+            dense_weight=by_meaning,
+            lexical_weight=by_words,
+        )
         scores = {key: one for key, one in fused.items() if one.fused >= query.score_threshold}
         found = f"{len(dense)} by meaning, {len(lexical)} by words, {len(scores)} together"
         run.explanation.note("fuse", began, found)

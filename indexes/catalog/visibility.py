@@ -106,7 +106,7 @@ async def view(
     )
     snapshot_id = None if snapshot is None else (await snapshots.get(session, store_id, snapshot)).id
     unseen = select(Revision.id, Revision.state).where(
-        Revision.store_id == store_id, Revision.has_points, ~_readable(snapshot_id)
+        Revision.store_id == store_id, Revision.has_points, ~readable(snapshot_id)
     )
     hidden = list(await session.execute(unseen))
     return View(
@@ -129,7 +129,7 @@ def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Si
     rows = list(connection.execute(_sighted(view.snapshot_id), wanted))
     found = {
         row.id: Visible(
-            Chunk(row.id, row.revision_id, _span(row), row.text), row.file_id, row.filename, row.key, row.attributes
+            Chunk(row.id, row.revision_id, span_of(row), row.text), row.file_id, row.filename, row.key, row.attributes
         )
         for row in rows
     }
@@ -153,7 +153,7 @@ def _was_replaced(connection: Connection, view: View) -> bool:
         older.store_id == Revision.store_id, older.key == Revision.key, older.seq < Revision.seq, older.state.in_(_GONE)
     )
     came_and_went = Revision.id.in_(view.arriving) & (Revision.state == RevisionState.SUPERSEDED)
-    came = or_(_readable(view.snapshot_id), came_and_went)
+    came = or_(readable(view.snapshot_id), came_and_went)
     for ids in batched(view.hidden):
         query = select(Revision.id).where(Revision.id.in_(ids), came, replaced)
         if connection.scalar(query.limit(1)) is not None:
@@ -161,7 +161,7 @@ def _was_replaced(connection: Connection, view: View) -> bool:
     return False
 
 
-def _readable(snapshot_id: str | None) -> ColumnElement[bool]:
+def readable(snapshot_id: str | None) -> ColumnElement[bool]:
     """Whether the revision of this row is to be seen."""
     if snapshot_id is None:
         return Revision.state == RevisionState.CURRENT
@@ -181,9 +181,9 @@ def _sighted(snapshot_id: str | None) -> Select[Any]:
         select(*(column for column in chunks if column.name not in ("cut", "sha256")), *shown)
         .join(Revision, Revision.id == chunks.revision_id)
         .where(chunks.id.in_(bindparam("chunk_ids", expanding=True)), Revision.store_id == bindparam("store_id"))
-        .where(_readable(snapshot_id))
+        .where(readable(snapshot_id))
     )
 
 
-def _span(row) -> Span:  # type: ignore[no-untyped-def] # noqa: ANN001 - a row of ChunkRow's columns
+def span_of(row) -> Span:  # type: ignore[no-untyped-def] # noqa: ANN001 - a row of ChunkRow's columns
     return Span(row.start, row.end, row.ordinal, row.tokens, row.page_start, row.page_end, tuple(row.section))
