@@ -34,6 +34,7 @@ from ingestion.defaults import default_manifest
 from ingestion.erase import Eraser
 from ingestion.filling import Filler
 from ingestion.intake import Intake
+from ingestion.parse import artefact
 from ingestion.parse.limits import MEBIBYTE, Limits
 from ingestion.parts import PartFinder
 from ingestion.pipeline import Pipeline
@@ -49,6 +50,7 @@ from ingestion.worker import Worker
 from retrieval.observations import Observations
 from retrieval.ranking import Ranker
 from retrieval.recall import RecallWatch
+from retrieval.refining import Refiner
 from retrieval.rerank import Reranking
 from retrieval.search import Searcher
 from retrieval.traffic import Traffic
@@ -70,6 +72,10 @@ class Storage:
     eraser: Eraser
     intake: Intake
 
+    def text(self, blob: str) -> str:
+        """The canonical text that a blob holds. Blocks. Raises NotFound where it is being deleted."""
+        return artefact.loads(self.blobs.read(blob)).text
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -81,7 +87,6 @@ class State:
     engine: Engine
     models: Models
     reranker: SharedReranker | None
-    reranking: Reranking
     queue: Queue
     intake: Intake
     searcher: Searcher
@@ -140,6 +145,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
     writing = asyncio.create_task(observations.run())
     warming = asyncio.create_task(Warmer(storage.database, ranker).run())
     async with _reranker(settings) as reranker, Answering.open(settings.generation, storage.models) as answering:
+        refiner = Refiner(storage.database, storage.engine, Reranking(reranker, settings.rerank), storage.text)
         try:
             yield State(
                 settings=settings,
@@ -148,10 +154,9 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
                 engine=storage.engine,
                 models=storage.models,
                 reranker=reranker,
-                reranking=Reranking(reranker, settings.rerank),
                 queue=storage.queue,
                 intake=storage.intake,
-                searcher=Searcher(storage.database, ranker, traffic, settings.search),
+                searcher=Searcher(storage.database, ranker, refiner, traffic, settings.search),
                 reindexer=Reindexer(
                     storage.database, storage.models, settings.worker.build_share, settings.embedding.prices
                 ),

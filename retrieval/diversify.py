@@ -8,7 +8,9 @@ import numpy as np
 from indexes.model import Vector
 
 
-def mmr(order: Sequence[str], relevance: Mapping[str, float], vectors: Vector, *, trade_off: float) -> list[str]:
+def mmr(
+    order: Sequence[str], relevance: Mapping[str, float], vectors: Sequence[Vector], *, trade_off: float
+) -> list[str]:
     """`order` again, by maximal marginal relevance: each next one is the most relevant that is least like those before.
 
     `relevance` is 0..1 by id, such as a fused score; `vectors` has a row of length 1 for each of `order`. A `trade_off`
@@ -16,7 +18,8 @@ def mmr(order: Sequence[str], relevance: Mapping[str, float], vectors: Vector, *
     len(order) ** 2 times the dimension: a page of hits, not a corpus. Source: Carbonell and Goldstein 1998.
     """
     relevant = np.array([relevance[one] for one in order])
-    likeness = np.asarray(vectors, np.float64) @ np.asarray(vectors, np.float64).T if len(order) else np.empty((0, 0))
+    rows = np.array(vectors, dtype=np.float64).reshape(len(order), -1)
+    likeness = rows @ rows.T
     nearest = np.zeros(len(order))  # to any that was taken; unlikeness counts from there, opposites are not better
     left = np.ones(len(order), dtype=bool)
     taken: list[str] = []

@@ -78,10 +78,9 @@ class Ranker:
             dense_weight=by_meaning,
             lexical_weight=by_words,
         )
-        scores = {key: one for key, one in fused.items() if one.fused >= query.score_threshold}
-        found = f"{len(dense)} by meaning, {len(lexical)} by words, {len(scores)} together"
+        found = f"{len(dense)} by meaning, {len(lexical)} by words, {len(fused)} together"
         run.explanation.note("fuse", began, found)
-        return Ranked(scores, {match.chunk_id: match.revision_id for match in (*lexical, *dense)}, run.explanation)
+        return Ranked(fused, {match.chunk_id: match.revision_id for match in (*lexical, *dense)}, run.explanation)
 
     async def vectors(self, version: Version, query: Query) -> Vector:
         """The vector of each form of the question, as the version's model makes them."""

@@ -38,6 +38,12 @@ class Reranking:
         self._settings = settings
         self._last_logged_s = float("-inf")
 
+    @property
+    def candidates(self) -> int:
+        """How many of the best hits are reranked; 0 where nothing is."""
+        off = self._reranker is None or isinstance(self._settings, NoRerankSettings)
+        return 0 if off else self._settings.candidates
+
     async def rank(self, question: str, hits: Sequence[Hit], within_s: float) -> Reranked:
         """The same hits in a better order, within that time and the budget of the settings. Never raises for a
         reranker that cannot do it. Equal scores keep the order they had.

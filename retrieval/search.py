@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from indexes.catalog import stores, visibility
@@ -15,10 +15,14 @@ from indexes.errors import StorageFull, Unavailable
 from indexes.filters import matches
 from indexes.index import Engine
 from indexes.model import Hit
+from indexes.rerankers.settings import NoRerankSettings
 from retrieval.explanation import Explanation
 from retrieval.observations import Observations
 from retrieval.query import Query
 from retrieval.ranking import Ranked, Ranker
+from retrieval.refining import Refiner
+from retrieval.rerank import Reranking
+from retrieval.rewriting import AsAsked, Rewriter
 from retrieval.settings import SearchSettings
 from retrieval.traffic import Traffic
 from retrieval.views import Views
@@ -41,18 +45,29 @@ class Results:
 class Searcher:
     """Searches stores for one process."""
 
-    def __init__(self, database: Database, ranker: Ranker, traffic: Traffic, settings: SearchSettings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        ranker: Ranker,
+        refiner: Refiner,
+        traffic: Traffic,
+        settings: SearchSettings,
+        rewriter: Rewriter | None = None,
+    ) -> None:
         self._database = database
         self._views = Views(database)
         self._ranker = ranker
+        self._refiner = refiner
         self._traffic = traffic
         self._settings = settings
+        self._rewriter = rewriter or AsAsked()
 
     @classmethod
     def unobserved(cls, database: Database, engine: Engine, models: Models, settings: SearchSettings) -> "Searcher":
-        """One that remembers no questions: for figures and tests."""
+        """One that remembers no questions, and reranks nothing: for figures and tests."""
         ranker = Ranker(engine, models, settings)
-        return cls(database, ranker, Traffic(ranker, Observations(database, recorded_queries=0)), settings)
+        refiner = Refiner(database, engine, Reranking(None, NoRerankSettings()), lambda _: "")
+        return cls(database, ranker, refiner, Traffic(ranker, Observations(database, recorded_queries=0)), settings)
 
     async def search(self, project: str, store_id: str, query: Query) -> Results:
         """The best hits. Each is of a revision that was current when the search ended (I4), or is in the snapshot
@@ -62,11 +77,17 @@ class Searcher:
         """
         try:
             async with asyncio.timeout(self._settings.timeout_s):
-                return await self._search(project, store_id, query)
+                return await self._search(project, store_id, await self._rewritten(query))
         except TimeoutError as error:
             raise Unavailable(
                 f"The search took longer than {self._settings.timeout_s:g} s and was given up. Try again."
             ) from error
+
+    async def _rewritten(self, query: Query) -> Query:
+        if not query.rewrite:
+            return query
+        forms = [form for question in query.queries for form in await self._rewriter.rewrite(question)]
+        return replace(query, queries=tuple(dict.fromkeys((*query.queries, *forms))))
 
     async def _search(self, project: str, store_id: str, query: Query) -> Results:
         deadline = time.monotonic() + (query.within_s or self._settings.timeout_s)
@@ -74,22 +95,32 @@ class Searcher:
             view = await self._views.view(project, store_id, query, fresh=attempt > 0)
             version = self._traffic.chosen(view, query)
             ranked = await self._ranker.ranked(version, view.hidden, query, max(0.0, deadline - time.monotonic()))
-            seen = await self._sighting(view, ranked, query)
+            hits, settled = await self._hits(view, version, query, ranked, deadline)
             # What was superseded during this search is gone from the hits, or was erased before it could be one, and
             # what came in its place was hidden when it began: look again, so that the reader sees one of the two.
-            if seen.settled or attempt == _TRIES - 1:
+            if settled or attempt == _TRIES - 1:
                 break
         await self._touch(view)
         self._traffic.observe(view, version, query, ranked)
-        hits = _hits(view, version, query, ranked, seen)
         return Results(hits, query.queries, version.id, ranked.explanation)
 
-    async def _sighting(self, view: View, ranked: Ranked, query: Query) -> Sighting:
+    async def _hits(
+        self, view: View, version: Version, query: Query, ranked: Ranked, deadline: float
+    ) -> tuple[list[Hit], bool]:
+        """The hits in their final order, and whether nothing happened meanwhile that could have changed them."""
         began = time.perf_counter()
-        wanted = list(ranked.scores)[: query.limit]
-        seen = await self._database.snapshot(partial(visibility.sighting, view=view, chunk_ids=wanted))
-        ranked.explanation.note("read", began, f"{len(seen.chunks)} of {len(wanted)} chunks")
-        return seen
+        seen = await self._sighting(view, list(ranked.scores)[: self._refiner.wanted(query)])
+        hits = _hits(view, version, query, ranked, seen)
+        ranked.explanation.note("read", began, f"{len(hits)} chunks")
+        if self._refiner.changes(query) and seen.settled:
+            within_s = deadline - time.monotonic()
+            hits = await self._refiner.refined(view, version, query, hits, within_s, ranked.explanation)
+            seen = await self._sighting(view, [hit.chunk.id for hit in hits])  # it took time: look once more
+            hits = [hit for hit in hits if hit.chunk.id in seen.chunks]
+        return [hit for hit in hits if hit.scores.final >= query.score_threshold][: query.limit], seen.settled
+
+    async def _sighting(self, view: View, chunk_ids: list[str]) -> Sighting:
+        return await self._database.snapshot(partial(visibility.sighting, view=view, chunk_ids=chunk_ids))
 
     async def _touch(self, view: View) -> None:
         """Note that the store is in use, for `expires_after`; once a minute, so that a search is not a write."""

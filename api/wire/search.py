@@ -88,7 +88,7 @@ class HitScores(ReplyModel):
 
     dense: float | None = Field(None, description="Cosine of query and chunk, -1..1.")
     lexical: float | None = Field(None, description="BM25, 0 and up.")
-    fused: float = Field(description="What orders the hits.")
+    fused: float = Field(description="Both together, 0..1.")
     rerank: float | None = Field(None, description="Score of the reranker.")
 
 
@@ -110,7 +110,9 @@ class SearchHit(HitExtras):
 
     file_id: str = Field(description="Id of its file.")
     filename: str = Field(description="Name of its file.")
-    score: float = Field(description="0..1; hits are ordered by it.")
+    score: float = Field(
+        description="0..1, of the reranker if there is one, else `fused`. Hits are ordered by it, but for `diversity`."
+    )
     attributes: AttributesOut = Field(description="Attributes of the document.")
     content: list[TextPart] = Field(description="The text of the chunk, as one part.")
 
@@ -169,8 +171,8 @@ class SearchPage(ReplyModel):
 
 
 def score_of(hit: Hit) -> float:
-    """The one score that clients see: what ordered the hits, held to 0..1."""
-    return min(1.0, max(0.0, hit.scores.fused))
+    """The one score that clients see: what ordered the hits, 0..1."""
+    return hit.scores.final
 
 
 def hit_extras(hit: Hit) -> HitExtras:

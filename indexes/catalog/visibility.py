@@ -137,12 +137,16 @@ def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Si
     if settled and view.reused:
         # A revision that became current after this view may have been searched while it was half stored.
         recent = any(row.updated_at > view.taken_at - _CLOCKS_APART_S for row in rows)
-        settled = not recent and _live_version(connection, view.store_id) == view.version.id
+        settled = not recent and _versions_are(connection, view)
     return Sighting(found, settled)
 
 
-def _live_version(connection: Connection, store_id: str) -> str | None:
-    return connection.scalar(_LIVE, {"store_id": store_id})
+def _versions_are(connection: Connection, view: View) -> bool:
+    """Whether the same versions answer as in the view."""
+    place = {"store_id": view.store_id}
+    known = [(one.version.id, one.shadow_share, one.canary_share) for one in view.candidates]
+    taking_part = [tuple(row) for row in connection.execute(_TAKING_PART, place)]
+    return connection.scalar(_LIVE, place) == view.version.id and taking_part == known
 
 
 def _was_replaced(connection: Connection, view: View) -> bool:
@@ -171,6 +175,13 @@ def readable(snapshot_id: str | None) -> ColumnElement[bool]:
 
 # Made once: making a statement takes longer than SQLite needs to answer it.
 _LIVE = select(Store.live_version).where(Store.id == bindparam("store_id"), ~Store.deleting)
+_TAKING_PART = (
+    select(IndexVersion.id, IndexVersion.shadow_share, IndexVersion.canary_share)
+    .join(Store, Store.id == IndexVersion.store_id)
+    .where(IndexVersion.store_id == bindparam("store_id"), IndexVersion.id != Store.live_version)
+    .where((IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0))
+    .order_by(IndexVersion.seq)
+)
 
 
 @lru_cache(maxsize=64)
