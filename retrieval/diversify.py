@@ -18,7 +18,7 @@ def mmr(
     len(order) ** 2 times the dimension: a page of hits, not a corpus. Source: Carbonell and Goldstein 1998.
     """
     relevant = np.array([relevance[one] for one in order])
-    rows = np.array(vectors, dtype=np.float64).reshape(len(order), -1)
+    rows = np.array(vectors, dtype=np.float64)
     likeness = rows @ rows.T
     nearest = np.zeros(len(order))  # to any that was taken; unlikeness counts from there, opposites are not better
     left = np.ones(len(order), dtype=bool)

@@ -41,8 +41,9 @@ class Reranking:
     @property
     def candidates(self) -> int:
         """How many of the best hits are reranked; 0 where nothing is."""
-        off = self._reranker is None or isinstance(self._settings, NoRerankSettings)
-        return 0 if off else self._settings.candidates
+        if self._reranker is None or isinstance(self._settings, NoRerankSettings):
+            return 0
+        return self._settings.candidates
 
     async def rank(self, question: str, hits: Sequence[Hit], within_s: float) -> Reranked:
         """The same hits in a better order, within that time and the budget of the settings. Never raises for a
