@@ -34,17 +34,18 @@ class MaxSimReranker:
     def scores(self, pairs: Sequence[Pair]) -> Vector:
         """Shape (len(pairs),), each 0..1: 0.5 is a mean cosine of 0. Raises Unavailable."""
         scores = np.empty(len(pairs), dtype=np.float32)
-        queries = {query: self._tokens([query])[0] for query in {pair.query for pair in pairs}}
-        counts = [
-            min(count, self._embedder.spec.max_tokens) for count in self.tokenizer.counts([p.text for p in pairs])
-        ]
+        queries = {query: self._embedder.token_vectors([query])[0] for query in {pair.query for pair in pairs}}
+        places: dict[str, list[int]] = {}  # a text that several questions share is read once
+        for position, pair in enumerate(pairs):
+            places.setdefault(pair.text, []).append(position)
+        texts = list(places)
+        counts = [min(count, self._embedder.spec.max_tokens) for count in self.tokenizer.counts(texts)]
         for batch in by_length(counts, self.pass_tokens):
-            for position, tokens in zip(batch, self._tokens([pairs[at].text for at in batch]), strict=True):
-                scores[position] = _score(queries[pairs[position].query], tokens)
+            of_batch = [texts[at] for at in batch]
+            for text, tokens in zip(of_batch, self._embedder.token_vectors(of_batch), strict=True):
+                for position in places[text]:
+                    scores[position] = _score(queries[pairs[position].query], tokens)
         return scores
-
-    def _tokens(self, texts: list[str]) -> list[Vector]:
-        return self._embedder.token_vectors(texts)
 
 
 def maxsim_spec(embedding: EmbeddingSpec) -> RerankerSpec:
