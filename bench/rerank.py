@@ -86,7 +86,7 @@ async def gains(judged: JudgedSet, cache: Path, rerankers: Sequence[Reranker]) -
         ]
 
     before = measured(hits)
-    rows: list[list[object]] = [["none", None, fmean(before)]]
+    rows: list[list[object]] = [["none", None, fmean(before), None, None, None]]
     for reranker in rerankers:
         scored = Scored(reranker, hits)
         for candidates in CANDIDATES:
