@@ -22,8 +22,8 @@ class BatchingReranker:
     others from their first ones.
     """
 
-    def __init__(self, reranker: Reranker, *, max_pairs: int = 1_024) -> None:
-        """`max_pairs` bounds the pairs on their way."""
+    def __init__(self, reranker: Reranker, *, max_pairs: int = 4_096) -> None:
+        """`max_pairs` bounds the pairs on their way: some of the largest calls of the API, and room for searches."""
         self._reranker = reranker
         self._batch_size = reranker.pass_tokens * _TOKEN
         self._pairs: Lane[Pair, float] = Lane(

@@ -5,6 +5,7 @@ cosines (MaxSim: Khattab and Zaharia 2020, https://arxiv.org/abs/2004.12832). Sp
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class MaxSimReranker:
         self.passes = embedder.passes
         self.pass_tokens = embedder.batch_tokens
         self._embedder = embedder
+        self._query = lru_cache(maxsize=256)(self._read_query)  # a question comes in several batches
 
     @classmethod
     def load(cls, weights: Weights, *, device: Device = "auto", threads: int = 0) -> "MaxSimReranker":
@@ -32,19 +34,22 @@ class MaxSimReranker:
         return cls(SentenceTransformerEmbedder.load(weights, device=device, threads=threads, setting="rerank.device"))
 
     def scores(self, pairs: Sequence[Pair]) -> Vector:
-        """Shape (len(pairs),), each 0..1: 0.5 is a mean cosine of 0. Raises Unavailable."""
+        """Shape (len(pairs),), each 0..1: 0.5 is a mean cosine of 0, 0 a text without words. Raises Unavailable."""
         scores = np.empty(len(pairs), dtype=np.float32)
-        queries = {query: self._tokens([query])[0] for query in {pair.query for pair in pairs}}
-        counts = [
-            min(count, self._embedder.spec.max_tokens) for count in self.tokenizer.counts([p.text for p in pairs])
-        ]
+        places: dict[str, list[int]] = {}  # a text that several questions share is read once
+        for position, pair in enumerate(pairs):
+            places.setdefault(pair.text, []).append(position)
+        texts = list(places)
+        counts = [min(count, self._embedder.spec.max_tokens) for count in self.tokenizer.counts(texts)]
         for batch in by_length(counts, self.pass_tokens):
-            for position, tokens in zip(batch, self._tokens([pairs[at].text for at in batch]), strict=True):
-                scores[position] = _score(queries[pairs[position].query], tokens)
+            of_batch = [texts[at] for at in batch]
+            for text, tokens in zip(of_batch, self._embedder.token_vectors(of_batch), strict=True):
+                for position in places[text]:
+                    scores[position] = _score(self._query(pairs[position].query), tokens)
         return scores
 
-    def _tokens(self, texts: list[str]) -> list[Vector]:
-        return self._embedder.token_vectors(texts)
+    def _read_query(self, query: str) -> Vector:
+        return self._embedder.token_vectors([query])[0]
 
 
 def maxsim_spec(embedding: EmbeddingSpec) -> RerankerSpec:

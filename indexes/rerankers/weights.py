@@ -18,13 +18,16 @@ class CrossEncoderWeights:
 
 
 def find(model: str, sha256: str | None) -> CrossEncoderWeights:
-    """The cross-encoder in the folder `model`, or of that name in the cache of the hub. Reads all weights once.
+    """The cross-encoder in the folder `model`, called as that folder is, or of that name in the cache of the hub.
 
-    Raises SettingsError, which says what to do, where it is not there, cannot be used, or its weights are not those of
-    `sha256`.
+    Reads all weights once. Raises SettingsError, which says what to do, where it is not there, cannot be used, or its
+    weights are not those of `sha256`.
     """
-    folder = Path(model).expanduser()
-    folder = folder if folder.is_dir() else _cached(model)
+    folder, name = Path(model).expanduser(), model
+    if folder.is_dir():
+        name = folder.resolve().name  # clients see it, and need not see where it lies
+    else:
+        folder = _cached(model)
     labels = _labels(folder / "config.json")
     if labels != 1:
         raise SettingsError(
@@ -33,7 +36,7 @@ def find(model: str, sha256: str | None) -> CrossEncoderWeights:
     weights = hash_weights(folder)
     if sha256 not in (None, weights):
         raise SettingsError(f"The weights in {folder} have the SHA-256 {weights}, and not that of `rerank.sha256`.")
-    return CrossEncoderWeights(folder, RerankerSpec(model, weights))
+    return CrossEncoderWeights(folder, RerankerSpec(name, weights))
 
 
 def _cached(model: str) -> Path:
