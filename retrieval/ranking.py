@@ -14,6 +14,7 @@ from indexes.index import Engine, Index
 from indexes.lexical import Analyser
 from indexes.manifest import LexicalSpec
 from indexes.model import Match, Scores, SparseVector, Vector
+from retrieval.familiarity import familiarity
 from retrieval.fuse import fuse
 from retrieval.query import Query
 from retrieval.settings import SearchSettings
@@ -46,7 +47,7 @@ class Ranker:
             index = await asyncio.to_thread(self.engine.open, version.id, version.manifest)
         except NotFound:
             return Ranked({}, {})
-        dense_weight, lexical_weight = self._weights(query)
+        dense_weight, lexical_weight = await self._weights(version, query)
         vectors: Sequence[Vector] = list(await self.vectors(version, query)) if dense_weight else []
         analyser = _analyser(version.manifest.lexical)
         terms = [analyser.query(text) for text in query.queries] if lexical_weight else []
@@ -76,9 +77,12 @@ class Ranker:
         """Open the version and load its model, so that the first query is as fast as the next."""
         await self.ranked(version, (), Query(("warm",), limit=1))
 
-    def _weights(self, query: Query) -> tuple[float, float]:
+    async def _weights(self, version: Version, query: Query) -> tuple[float, float]:
         dense = self.settings.dense_weight if query.dense_weight is None else query.dense_weight
         lexical = self.settings.lexical_weight if query.lexical_weight is None else query.lexical_weight
+        if dense and query.dense_weight is None:  # what a request says counts as it stands
+            embedder = await self.models.embedder(version.manifest.embedding)
+            dense *= familiarity(" ".join(query.queries), embedder.tokenizer)
         return dense, lexical
 
 
