@@ -13,6 +13,7 @@ from qdrant_edge import SparseVector as EdgeSparse
 from bench.home import PROJECT, STORE, VERSION, Home
 from bench.synthetic import Question
 from indexes.catalog import visibility
+from indexes.embedders.hashing import WordTokenizer
 from indexes.engines.points import DENSE, LEXICAL
 from indexes.lexical import Analyser
 from indexes.manifest import EmbeddingSpec
@@ -106,6 +107,7 @@ class _Given:
 
     def __init__(self, questions: Sequence[Question]) -> None:
         self._vectors = {question.text: question.vector for question in questions}
+        self.tokenizer = WordTokenizer()
 
     async def embedder(self, _spec: EmbeddingSpec) -> "_Given":
         return self

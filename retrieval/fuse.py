@@ -1,7 +1,7 @@
 """Fusion of ranked lists. Pure functions: scores by chunk id, best first, equal ones in the order of the chunk ids.
 
-`fused` is 0..1 and orders the hits of one query: 1 means best in every list that has a weight, and what a list has not
-found gets nothing from it. It does not compare the hits of different queries.
+`fused` is 0..1 and orders the hits of one query: 1 means best in every list that has a weight. It does not compare the
+hits of different queries.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,12 @@ from typing import Literal
 from indexes.model import Match, Scores
 
 Fusion = Literal["scores", "rrf"]
+
+# Measured together with `familiarity`, nDCG@10 of SciFact, CLAPnq, and the mean of XQuAD's six languages, to which the
+# model is foreign: plain stretching .733, .989, .840; with familiarity .733, .988, .949; with the spread as well .735,
+# .987, .950; with the lead as well .738, .990, .950. BM25 alone has .685, .943, .950, and the model .649, .985, .298.
+_TELLING_SPREAD = 0.2
+_LEAD = 2.0
 
 
 def fuse(
@@ -34,13 +40,22 @@ def by_score(
 ) -> dict[str, Scores]:
     """The weighted mean of scores, each list's stretched to 0..1. Source: Bruch, Gai and Ingber 2023.
 
+    Cosines that differ by less than 0.2 from first to last are stretched as if by 0.2, and what is not among them
+    counts as the last: where the model hardly tells chunks apart, the words do. A list whose first is far ahead of its
+    second has up to three times its weight: it knows what was asked for.
+
     A lexical list as long as the dense one was cut off. A shorter one has every chunk that shares a term with the
     query, and is stretched from 0, the score of all others: the last of three chunks that name an identifier must not
     count like one that does not.
     """
     cut_off = len(lexical) == len(dense)
-    of_dense, of_lexical = _stretched(dense), _stretched(lexical, lowest=None if cut_off else 0.0)
-    return _fused(dense, lexical, (of_dense, dense_weight), (of_lexical, lexical_weight))
+    by_meaning = _stretched(dense, spread=_TELLING_SPREAD)
+    by_words = _stretched(lexical, lowest=None if cut_off else 0.0)
+    least = min(by_meaning.values(), default=0.0)
+    dense_weight *= 1 + _LEAD * _lead(by_meaning, least)
+    lexical_weight *= 1 + _LEAD * _lead(by_words, 0.0)
+    by_meaning |= dict.fromkeys(by_words.keys() - by_meaning.keys(), least)
+    return _fused(dense, lexical, (by_meaning, dense_weight), (by_words, lexical_weight))
 
 
 def reciprocal_rank(
@@ -66,11 +81,18 @@ def _fused(
     }
 
 
-def _stretched(matches: Sequence[Match], lowest: float | None = None) -> dict[str, float]:
-    """From 0 for `lowest`, or else the last, to 1 for the first. All are 1 where they are equal."""
+def _stretched(matches: Sequence[Match], *, lowest: float | None = None, spread: float = 0.0) -> dict[str, float]:
+    """1 for the first, down to 0 for `lowest`, or else the last, if those lie `spread` apart at least."""
     scores = [match.score for match in matches]
     high, low = max(scores, default=0.0), min(scores, default=0.0) if lowest is None else lowest
-    return {match.chunk_id: (match.score - low) / (high - low) if high > low else 1.0 for match in matches}
+    width = max(high - low, spread)
+    return {match.chunk_id: 1.0 - (high - match.score) / width if width else 1.0 for match in matches}
+
+
+def _lead(shares: Mapping[str, float], beyond: float) -> float:
+    """How far the best is ahead of the next; `beyond` is what those have that are not among them."""
+    first, second = sorted((*shares.values(), beyond, beyond), reverse=True)[:2]
+    return first - second
 
 
 def _by_rank(matches: Sequence[Match], k: float) -> dict[str, float]:

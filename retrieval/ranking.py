@@ -17,6 +17,7 @@ from indexes.lexical import Analyser
 from indexes.manifest import LexicalSpec
 from indexes.model import Match, Matches, Scores, Vector
 from retrieval.explanation import Explanation
+from retrieval.familiarity import familiarity
 from retrieval.fuse import fuse
 from retrieval.query import Query
 from retrieval.recall import RecallWatch, Replay
@@ -69,7 +70,25 @@ class Ranker:
         finally:
             if words is not None:
                 words.cancel()
+        scores = await self._fused(run, dense, lexical, by_meaning, by_words)
+        return Ranked(scores, {match.chunk_id: match.revision_id for match in (*lexical, *dense)}, run.explanation)
+
+    async def vectors(self, version: Version, query: Query) -> Vector:
+        """The vector of each form of the question, as the version's model makes them."""
+        embedder = await self.models.embedder(version.manifest.embedding)
+        return await embedder.queries(query.queries)
+
+    async def warm(self, version: Version) -> None:
+        """Open the version and load its model, so that the first query is as fast as the next."""
+        await self.ranked(version, (), Query(("warm",), limit=1))
+
+    async def _fused(
+        self, run: "_Run", dense: Matches, lexical: list[Match], by_meaning: float, by_words: float
+    ) -> dict[str, Scores]:
         began = time.perf_counter()
+        if dense and run.query.dense_weight is None:  # what a request says counts as it stands
+            embedder = await self.models.embedder(run.version.manifest.embedding)
+            by_meaning *= familiarity(" ".join(run.query.queries), embedder.tokenizer)
         fused = fuse(
             dense,
             lexical,
@@ -80,16 +99,7 @@ class Ranker:
         )
         found = f"{len(dense)} by meaning, {len(lexical)} by words, {len(fused)} together"
         run.explanation.note("fuse", began, found)
-        return Ranked(fused, {match.chunk_id: match.revision_id for match in (*lexical, *dense)}, run.explanation)
-
-    async def vectors(self, version: Version, query: Query) -> Vector:
-        """The vector of each form of the question, as the version's model makes them."""
-        embedder = await self.models.embedder(version.manifest.embedding)
-        return await embedder.queries(query.queries)
-
-    async def warm(self, version: Version) -> None:
-        """Open the version and load its model, so that the first query is as fast as the next."""
-        await self.ranked(version, (), Query(("warm",), limit=1))
+        return fused
 
     def _weights(self, query: Query) -> tuple[float, float]:
         dense = self.settings.dense_weight if query.dense_weight is None else query.dense_weight
