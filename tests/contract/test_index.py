@@ -245,6 +245,26 @@ def test_the_inventory_counts_the_points_of_every_revision(index):
     assert index.inventory() == {revision: len(of(stored, revision)) for revision in REVISIONS[1:]}
 
 
+def test_pages_read_everything_back_in_the_order_of_ids(index):
+    assert index.page().chunk_ids == []
+    stored = [
+        replace(each, attributes={"n": float(at), "s": "ä", "b": at % 2 == 0}) for at, each in enumerate(points(600))
+    ]
+    index.upsert(stored)
+    pages = [index.page()]
+    while pages[-1].next:
+        pages.append(index.page(pages[-1].next))
+    assert len(pages) > 1
+    in_order = sorted(stored, key=lambda each: each.chunk_id)
+    assert [key for page in pages for key in page.chunk_ids] == [each.chunk_id for each in in_order]
+    assert [key for page in pages for key in page.revision_ids] == [each.revision_id for each in in_order]
+    assert [some for page in pages for some in page.attributes] == [each.attributes for each in in_order]
+    np.testing.assert_allclose(
+        np.vstack([page.vectors for page in pages]), np.vstack([each.vector for each in in_order]), atol=1e-6
+    )
+    assert set(index.page(None, REVISIONS[:2]).chunk_ids) == of(stored, REVISIONS[0]) | of(stored, REVISIONS[1])
+
+
 def test_deleted_chunks_no_longer_count_in_lexical_scores(place, index):
     if place.kind == "server":
         pytest.skip("the server cleans up deleted points in its own time")
