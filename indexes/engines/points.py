@@ -75,6 +75,11 @@ def chunk_id(point: UUID | str | int) -> str:
     return _CHUNK + (point if isinstance(point, UUID) else UUID(str(point))).hex
 
 
+def chunk_number(chunk_id: str) -> bytes:
+    """The 16 bytes of the id of a chunk. Raises InvalidRequest for an id of another form."""
+    return point_id(chunk_id).bytes
+
+
 def dense_vector(stored: object) -> Vector:
     """The dense one of the named vectors of a record that was read back."""
     assert isinstance(stored, Mapping)
