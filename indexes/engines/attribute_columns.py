@@ -80,7 +80,8 @@ class AttributeColumns:
             if not is_number(where.value):
                 return np.zeros(len(kinds), dtype=np.bool_)
             ordered: Groups = _ORDERED[where.operator](values, float(where.value))
-            return ordered & (kinds == _NUMBER)
+            ordered &= kinds == _NUMBER
+            return ordered
         wanted = where.value if isinstance(where.value, tuple) else (where.value,)
         found = np.zeros(len(kinds), dtype=np.bool_)
         for kind, numbers in self._by_kind(wanted).items():

@@ -40,8 +40,9 @@ class Effort:
 
     def of(self, neighbours: float) -> int:
         """For so many, by the power law through both."""
-        exponent = log10(max(self.hundred, self.ten) / self.ten)
-        return ceil(self.ten * (max(neighbours, 10) / 10) ** exponent)
+        exponent: float = log10(max(self.hundred, self.ten) / self.ten)
+        effort: float = self.ten * (max(neighbours, 10) / 10) ** exponent
+        return ceil(effort)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +97,5 @@ def wants_graph(rows: int, lists: int, probes: int) -> bool:
     A walk at recall 0.98 takes as long as 1.5 rows^(2/3) comparisons one after another: 0.04 ms at 10,000, 0.15 ms at
     100,000, 1 ms at a million. Vectors in clear clusters need few lists, those of real texts many.
     """
-    return lists + probes * rows / lists > 1.5 * rows ** (2 / 3)
+    walk: float = 1.5 * rows ** (2 / 3)
+    return lists + probes * rows / lists > walk

@@ -15,13 +15,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from indexes.engines.edge_files import sync
 from indexes.errors import SettingsError, Unavailable
 from indexes.locks import own
+from indexes.room import full_disks
 
 FORMAT = 1
 """Of the files: parts of another one are built anew."""
@@ -58,9 +59,15 @@ class FaissFiles:
         found = (self.root / version_id).glob(f"{_PART}*")
         return max(found, key=_number, default=None)
 
-    def work(self) -> Path:
-        """An empty folder that is gone at the next start unless it is published."""
-        return Path(tempfile.mkdtemp(prefix=_WORK, dir=self.root))
+    @contextmanager
+    def work(self) -> Iterator[Path]:
+        """An empty folder, gone after the block unless it was published."""
+        folder = Path(tempfile.mkdtemp(prefix=_WORK, dir=self.root))
+        try:
+            with full_disks():
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, work: Path, version_id: str, journal: Iterable[str]) -> Path:
         """Make a sealed folder the version's part, with what was written to meanwhile; gives its path."""
@@ -77,10 +84,8 @@ class FaissFiles:
 
     def remove(self, version_id: str) -> None:
         """Erase the files of a version, if there are any."""
-        grave = self.work()
-        with suppress(FileNotFoundError):
+        with self.work() as grave, suppress(FileNotFoundError):
             (self.root / version_id).rename(grave)
-        shutil.rmtree(grave, ignore_errors=True)
 
     def close(self) -> None:
         """Let another process own the directory."""
@@ -111,8 +116,9 @@ def check(folder: Path, manifest_hash: str) -> None:
 
 def note(folder: Path, revision_ids: Iterable[str]) -> None:
     """Add to the journal of a part. Durable when it returns."""
-    with (folder / _JOURNAL).open("a") as journal:
-        journal.writelines(f"{revision}\n" for revision in revision_ids)
+    with full_disks(), (folder / _JOURNAL).open("a") as journal:
+        # The line before may have been cut short by a kill.
+        journal.writelines(f"\n{revision}\n" for revision in revision_ids)
         journal.flush()
         os.fsync(journal.fileno())
 
@@ -123,7 +129,7 @@ def noted(folder: Path) -> set[str]:
         text = (folder / _JOURNAL).read_text()
     except (OSError, ValueError) as error:
         raise BadPart(f"{folder.name}: {error!r}") from error
-    # A line cut short by a kill is of a write that had not begun; a name more does no harm.
+    # A line that was cut short is of a write that had not begun, and names no revision: no harm.
     return set(text.split())
 
 

@@ -29,7 +29,7 @@ class Lists:
     @classmethod
     def train(cls, vectors: Vector) -> "Lists":
         """New lists for these rows: 4 √rows, as FAISS's guidelines have it."""
-        count = int(min(4096, max(1, 4 * len(vectors) ** 0.5)))
+        count = int(min(4096, 4 * len(vectors) ** 0.5, len(vectors)))
         means = faiss.Kmeans(
             vectors.shape[1],
             count,
@@ -82,9 +82,11 @@ class Lists:
         starts = np.where(lists > 0, self._ends[lists - 1], 0)
         counts = ends - starts
         before = np.cumsum(counts) - counts
-        return self._sorted[np.arange(counts.sum()) + np.repeat(starts - before, counts)]
+        rows: Numbers = self._sorted[np.arange(counts.sum()) + np.repeat(starts - before, counts)]
+        return rows
 
 
 def _nearest(centroids: Vector, vectors: Vector) -> NDArray[np.int32]:
     _, nearest = faiss.knn(vectors, centroids, 1, metric=faiss.METRIC_INNER_PRODUCT)
-    return nearest[:, 0].astype(np.int32)
+    homes: NDArray[np.int32] = nearest[:, 0].astype(np.int32)
+    return homes

@@ -43,10 +43,14 @@ class Nearest:
     scores: Vector
 
 
+Efforts = tuple[Effort, Effort | None]
+"""Of the lists, and of the graph if there is one."""
+
+
 class Part:
     """Searches take a query of shape (dimension,), contiguous and of length 1; any number of threads at once."""
 
-    def __init__(self, index: faiss.Index, lists: Lists, trained_rows: int, efforts: tuple[Effort, Effort | None]):
+    def __init__(self, index: faiss.Index, lists: Lists, trained_rows: int, efforts: Efforts) -> None:
         self.rows: int = index.ntotal
         self.trained_rows = trained_rows
         self.lists, self.graph = efforts

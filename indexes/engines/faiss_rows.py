@@ -49,12 +49,12 @@ class Table:
         """Store points, replacing those of the same chunk."""
         last = {chunk: at for at, chunk in enumerate(page.chunk_ids)}
         at = list(last.values())
-        chunks = np.frombuffer(b"".join(map(chunk_number, last)), dtype=np.uint8).reshape(-1, 16)
-        self._replace(chunks, {page.revision_ids[one] for one in at})
+        chunks = [chunk_number(chunk) for chunk in last]
+        self._replace(set(chunks), {page.revision_ids[one] for one in at})
         self.groups.extend([self.group(page.revision_ids[one], page.attributes[one]) for one in at])
         self.delta.extend(unit(page.vectors[at]))
         self.alive.extend(np.ones(len(at), dtype=np.bool_))
-        self.chunks.extend(chunks)
+        self.chunks.extend(np.frombuffer(b"".join(chunks), dtype=np.uint8))
 
     def remove(self, revision_id: str) -> None:
         """Mark the points of a revision as gone."""
@@ -103,6 +103,7 @@ class Table:
             self.alive.view(),
             self.delta.view(),
             self.revisions,
+            self.attributes,
             self.columns,
             self._groups_of,
             self._group_counts(),
@@ -111,13 +112,12 @@ class Table:
     def _group_counts(self) -> NDArray[np.intp]:
         return np.bincount(self.groups.view()[self.alive.view()], minlength=len(self.revisions))
 
-    def _replace(self, chunks: NDArray[np.uint8], revision_ids: set[str]) -> None:
+    def _replace(self, chunks: set[bytes], revision_ids: set[str]) -> None:
         rows = self._rows([revision for revision in revision_ids if revision in self._groups_of])
-        if rows.size:
-            old = self.chunks.view()[rows].view("V16").ravel()
-            gone = rows[np.isin(old.astype("S16"), chunks.view("V16").ravel().astype("S16"))]
-            if gone.size:
-                self.alive.replace(gone, False)
+        stored = self.chunks.view()[rows].tobytes()
+        gone = [row for at, row in enumerate(rows.tolist()) if stored[16 * at : 16 * at + 16] in chunks]
+        if gone:
+            self.alive.replace(np.array(gone), False)
 
     def _rows(self, revision_ids: Sequence[str]) -> NDArray[np.intp]:
         groups = [group for revision in revision_ids for group in self._groups_of.get(revision, ())]
@@ -138,6 +138,7 @@ class Snapshot:
     alive: NDArray[np.bool_]
     delta: Vector
     revisions: list[str]
+    attributes: list[Attributes]
     columns: AttributeColumns
     groups_of: dict[str, tuple[int, ...]]
     counts: NDArray[np.intp]

@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient
 
 from indexes.engines.exact_index import ExactEngine
+from indexes.engines.faiss_engine import FaissEngine
 from indexes.engines.opening import open_engine
 from indexes.engines.qdrant_server import QdrantServerEngine
 from indexes.engines.remote_index import RemoteEngine
-from indexes.engines.settings import ExactEngineSettings, QdrantEdgeEngineSettings, QdrantServerEngineSettings
+from indexes.engines.settings import (
+    ExactEngineSettings,
+    FaissEngineSettings,
+    QdrantEdgeEngineSettings,
+    QdrantServerEngineSettings,
+)
 from indexes.errors import InvalidRequest, ManifestMismatch, NotFound
 from indexes.filters import AllOf, AnyOf, Comparison, Operator, matches
 from indexes.ids import chunk_id
@@ -39,7 +45,7 @@ VERSION = "ixv_1"
 REVISIONS = [f"rev_{letter * 24}" for letter in "abcde"]
 
 
-KINDS = ["exact", "edge", "server", "remote"]
+KINDS = ["exact", "edge", "server", "remote", "faiss"]
 
 
 class SharedEngine(RemoteEngine):
@@ -52,6 +58,21 @@ class SharedEngine(RemoteEngine):
     def close(self):
         super().close()
         self._server.stop()
+
+
+class LoadedFaiss(FaissEngine):
+    """Its versions are in memory when they are opened, so that no search is left to the engine within."""
+
+    def open(self, version_id, manifest):
+        return self._loaded(super().open(version_id, manifest))
+
+    def create(self, version_id, manifest):
+        return self._loaded(super().create(version_id, manifest))
+
+    def _loaded(self, index):
+        if not index.version.loaded:
+            index.version.load()
+        return index
 
 
 @dataclass(frozen=True)
@@ -68,6 +89,10 @@ class Place:
                 return open_engine(ExactEngineSettings(), self.folder)
             case "edge":
                 return open_engine(QdrantEdgeEngineSettings(open_shards=2), self.folder)
+            case "faiss":
+                # Loaded at once, and merged all the time.
+                settings = FaissEngineSettings(inner=QdrantEdgeEngineSettings(open_shards=2), merge_after=10)
+                return LoadedFaiss(settings, open_engine(settings.inner, self.folder), self.folder / "faiss")
             case "remote":
                 edge = open_engine(QdrantEdgeEngineSettings(open_shards=2), self.folder)
                 return SharedEngine(self.retrieval_server(edge))
