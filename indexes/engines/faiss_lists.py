@@ -17,6 +17,7 @@ from indexes.model import Vector
 _TRAINING_ROWS = 48  # for each centroid: more do not make better ones (FAISS warns below 39)
 _ROUNDS = 8
 _WIDEN = 4
+_FEW = 24
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,15 @@ class Lists:
         return np.argsort(self.homes, kind="stable").astype(np.int64)
 
     @cached_property
-    def _ends(self) -> Numbers:
-        """Where each list ends in `_sorted`."""
-        return np.cumsum(np.bincount(self.homes, minlength=len(self.centroids)))
+    def _bounds(self) -> Numbers:
+        """Where each list begins in `_sorted`, and where the last one ends."""
+        return np.concatenate([[0], np.cumsum(np.bincount(self.homes, minlength=len(self.centroids)))])
 
     def _rows(self, lists: NDArray[np.intp]) -> Numbers:
-        ends = self._ends[lists]
-        starts = np.where(lists > 0, self._ends[lists - 1], 0)
+        starts, ends = self._bounds[lists], self._bounds[lists + 1]
+        if len(lists) <= _FEW:  # faster one by one
+            pairs = zip(starts.tolist(), ends.tolist(), strict=True)
+            return np.concatenate([self._sorted[start:end] for start, end in pairs])
         counts = ends - starts
         before = np.cumsum(counts) - counts
         rows: Numbers = self._sorted[np.arange(counts.sum()) + np.repeat(starts - before, counts)]

@@ -90,7 +90,8 @@ class Part:
 
     def probe(self, query: Vector, fetch: int, probes: int, allowed: NDArray[np.bool_] | None = None) -> Nearest:
         """The best `fetch` by lists, `allowed` ones alone."""
-        return self.compare(query, fetch, self._lists.candidates(query, probes, allowed, _MARGIN * fetch))
+        wanted = fetch if allowed is None else _MARGIN * fetch
+        return self.compare(query, fetch, self._lists.candidates(query, probes, allowed, wanted))
 
     def walk(self, query: Vector, fetch: int, neighbours: int, bitmap: NDArray[np.uint8] | None = None) -> Nearest:
         """The best `fetch` by the graph; of those whose bit is set, lowest bit first."""

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from indexes.model import Vector
 
+_UNIT = 1e-6
+
 Numbers = NDArray[np.int64]
 """Of rows."""
 
@@ -39,5 +41,7 @@ def best(scores: Vector, limit: int) -> NDArray[np.intp]:
 
 def unit(vectors: Vector) -> Vector:
     """Rows of length 1, or 0 where they were; the last axis is the dimension. Contiguous."""
+    if vectors.ndim == 1 and vectors.flags.c_contiguous and abs(float(vectors @ vectors) - 1) < _UNIT:
+        return vectors  # as a query is, nearly always
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
