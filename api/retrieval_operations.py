@@ -9,6 +9,7 @@ from indexes.manifest import Manifest
 from indexes.remote.codec import (
     Json,
     pack_matches,
+    pack_page,
     pack_vectors,
     unpack_filter,
     unpack_points,
@@ -43,6 +44,10 @@ def _chunk_ids(engine: Engine, body: Json) -> object:
 
 def _inventory(engine: Engine, body: Json) -> object:
     return _index(engine, body).inventory()
+
+
+def _page(engine: Engine, body: Json) -> object:
+    return pack_page(_index(engine, body).page(body["start"], body["revision_ids"]))
 
 
 def _vectors(engine: Engine, body: Json) -> object:
@@ -82,6 +87,7 @@ READS: Mapping[str, Operation] = {
     "lexical": _lexical,
     "chunk_ids": _chunk_ids,
     "inventory": _inventory,
+    "page": _page,
     "vectors": _vectors,
 }
 WRITES: Mapping[str, Operation] = {

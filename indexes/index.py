@@ -8,7 +8,7 @@ from typing import Protocol
 
 from indexes.filters import Filter
 from indexes.manifest import Manifest
-from indexes.model import Attributes, Match, Matches, Point, SparseVector, Vector
+from indexes.model import Attributes, Match, Matches, Page, Point, SparseVector, Vector
 
 
 class VectorSource(Protocol):
@@ -57,6 +57,13 @@ class Index(VectorSource, Protocol):
 
     def inventory(self) -> dict[str, int]:
         """How many points of each revision are stored, of all that are. Slow: it reads through the whole version."""
+
+    def page(self, start: str | None = None, revision_ids: Sequence[str] = ()) -> Page:
+        """Some hundred points from chunk `start` on; of these revisions alone, where any are named.
+
+        Following `Page.next` reads every point that is there from beginning to end, and may miss what is written
+        meanwhile.
+        """
 
 
 class Engine(Protocol):

@@ -126,6 +126,20 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the points of an index version, as they are read back: parallel columns in the order of chunk ids.
+
+    `vectors` has shape (points, dimension). `next` is where the following page starts; None after the last one.
+    """
+
+    chunk_ids: list[str]
+    revision_ids: list[str]
+    attributes: list[Attributes]
+    vectors: Vector
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """One chunk found by one kind of search. Higher scores are better: cosine, or BM25."""
 

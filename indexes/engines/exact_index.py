@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.engines.checks import require_dimension, require_manifest, unknown_version
-from indexes.engines.points import point_id, ranked
+from indexes.engines.points import PAGE_POINTS, point_id, ranked
 from indexes.filters import Filter, matches
 from indexes.manifest import Manifest
-from indexes.model import Attributes, Match, Matches, Point, SparseVector, Vector
+from indexes.model import Attributes, Match, Matches, Page, Point, SparseVector, Vector
 
 Postings = dict[int, tuple[NDArray[np.intp], Vector]]
 
@@ -118,6 +118,22 @@ class ExactIndex:
         self._read()
         points = self._points
         return {key: _unit(points[key].vector) for key in chunk_ids if key in points}
+
+    def page(self, start: str | None = None, revision_ids: Sequence[str] = ()) -> Page:
+        named = set(revision_ids)
+        rest = sorted(
+            (point for point in self._read().points if not named or point.revision_id in named),
+            key=lambda point: point.chunk_id,
+        )
+        rest = [point for point in rest if start is None or point.chunk_id >= start]
+        some = rest[:PAGE_POINTS]
+        return Page(
+            [point.chunk_id for point in some],
+            [point.revision_id for point in some],
+            [point.attributes for point in some],
+            _unit(np.array([point.vector for point in some], dtype=np.float32).reshape(len(some), self._dimension)),
+            rest[PAGE_POINTS].chunk_id if len(rest) > PAGE_POINTS else None,
+        )
 
     def forget(self) -> None:
         """Drop the points; every later call raises NotFound."""

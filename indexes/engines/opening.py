@@ -5,10 +5,12 @@ from pathlib import Path
 from indexes.engines.settings import (
     EngineSettings,
     ExactEngineSettings,
+    FaissEngineSettings,
     QdrantEdgeEngineSettings,
     QdrantServerEngineSettings,
     RemoteEngineSettings,
 )
+from indexes.errors import SettingsError
 from indexes.index import Engine
 from indexes.remote import secret
 
@@ -37,3 +39,15 @@ def open_engine(settings: EngineSettings, home: Path) -> Engine:
 
             known = secret.shared_secret(settings.secret, settings.secret_file or home / secret.FILE)
             return RemoteEngine(Endpoint(settings.url, known, settings.timeout_s))
+        case FaissEngineSettings():
+            return _faiss(settings, home)
+
+
+def _faiss(settings: FaissEngineSettings, home: Path) -> Engine:
+    try:
+        from indexes.engines.faiss_engine import FaissEngine
+    except ImportError as error:
+        raise SettingsError(
+            "`kind = faiss` needs FAISS: install `citewell[faiss]`, or `citewell[gpu]` on a machine with CUDA."
+        ) from error
+    return FaissEngine(settings, open_engine(settings.inner, home), (settings.root or home / "faiss").expanduser())

@@ -10,22 +10,39 @@ A payload has three fields, all indexed, whatever the attributes are called:
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import numpy as np
 
 from indexes.errors import InvalidRequest
 from indexes.filters import AllOf, AnyOf, Comparison, Filter, Operator, is_number
-from indexes.model import Attributes, AttributeValue, Match, Vector
+from indexes.model import Attributes, AttributeValue, Match, Page, Vector
 
 DENSE, LEXICAL = "dense", "lexical"
 REVISION, TOKENS = "revision_id", "tokens"
+PAGE_POINTS = 256  # of one page with vectors: reading it holds the GIL, about 10 ms here
 NUMBER_FIELDS = 64  # indexed at most: a store of free-form keys must not grow an index for each
 _NUMBERS = "numbers"
 _CHUNK = "chunk_"
 
 Clause = TypeVar("Clause")
+
+
+class Record(Protocol):
+    """What both libraries read back of a point."""
+
+    @property
+    def id(self) -> UUID | str | int:
+        """Of the point."""
+
+    @property
+    def payload(self) -> Mapping[str, Any] | None:
+        """As `payload` made it."""
+
+    @property
+    def vector(self) -> object:
+        """By name."""
 
 
 class Dialect(Protocol[Clause]):
@@ -58,6 +75,11 @@ def chunk_id(point: UUID | str | int) -> str:
     return _CHUNK + (point if isinstance(point, UUID) else UUID(str(point))).hex
 
 
+def chunk_number(chunk_id: str) -> bytes:
+    """The 16 bytes of the id of a chunk. Raises InvalidRequest for an id of another form."""
+    return point_id(chunk_id).bytes
+
+
 def dense_vector(stored: object) -> Vector:
     """The dense one of the named vectors of a record that was read back."""
     assert isinstance(stored, Mapping)
@@ -71,6 +93,19 @@ def payload(revision_id: str, attributes: Attributes) -> dict[str, object]:
         TOKENS: [_token(key, value) for key, value in attributes.items()],
         _NUMBERS: {_encoded(key): float(value) for key, value in attributes.items() if is_number(value)},
     }
+
+
+def page(records: Sequence[Record], dimension: int, following: UUID | str | int | None) -> Page:
+    """What was read back with payloads and dense vectors; `following` is the point that comes next."""
+    payloads = [record.payload or {} for record in records]
+    vectors = np.array([dense_vector(record.vector) for record in records], dtype=np.float32)
+    return Page(
+        [chunk_id(record.id) for record in records],
+        [str(each[REVISION]) for each in payloads],
+        [dict(json.loads(token) for token in each[TOKENS]) for each in payloads],
+        vectors.reshape(len(records), dimension),
+        None if following is None else chunk_id(following),
+    )
 
 
 def number_fields(attributes: Attributes) -> set[str]:

@@ -45,12 +45,14 @@ from indexes.engines.edge_version import ROOM_BYTES, EdgeVersion, Write
 from indexes.engines.points import (
     DENSE,
     LEXICAL,
+    PAGE_POINTS,
     REVISION,
     TOKENS,
     chunk_id,
     dense_vector,
     filter_clause,
     number_fields,
+    page,
     payload,
     point_id,
     ranked,
@@ -58,7 +60,7 @@ from indexes.engines.points import (
 from indexes.engines.settings import QdrantEdgeEngineSettings
 from indexes.filters import Filter, Operator
 from indexes.manifest import Manifest
-from indexes.model import Attributes, Match, Matches, Point, SparseVector, Vector
+from indexes.model import Attributes, Match, Matches, Page, Point, SparseVector, Vector
 from indexes.room import require_room
 
 _LIVE_POINTS = SearchParams(idf=IdfParams(corpus=EdgeFilter()))
@@ -155,6 +157,18 @@ class QdrantEdgeIndex:
         with self.version.reading() as shard:
             records = shard.retrieve(points, with_payload=False, with_vector=[DENSE])
         return {chunk_id(record.id): dense_vector(record.vector) for record in records}
+
+    def page(self, start: str | None = None, revision_ids: Sequence[str] = ()) -> Page:
+        request = ScrollRequest(
+            offset=None if start is None else point_id(start),
+            limit=PAGE_POINTS,
+            filter=_DIALECT.one_of(REVISION, revision_ids) if revision_ids else None,
+            with_payload=[REVISION, TOKENS],
+            with_vector=[DENSE],
+        )
+        with self.version.reading() as shard:
+            records, following = shard.scroll(request)
+        return page(records, self._dimension, following)
 
     def _count(self, revision_id: str) -> int:
         with self.version.reading() as shard:

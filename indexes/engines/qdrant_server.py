@@ -18,12 +18,14 @@ from indexes.engines.points import (
     DENSE,
     LEXICAL,
     NUMBER_FIELDS,
+    PAGE_POINTS,
     REVISION,
     TOKENS,
     chunk_id,
     dense_vector,
     filter_clause,
     number_fields,
+    page,
     payload,
     point_id,
     ranked,
@@ -32,7 +34,7 @@ from indexes.engines.settings import QdrantServerEngineSettings
 from indexes.errors import Unavailable
 from indexes.filters import Filter, Operator
 from indexes.manifest import Manifest
-from indexes.model import Attributes, Match, Matches, Point, SparseVector, Vector
+from indexes.model import Attributes, Match, Matches, Page, Point, SparseVector, Vector
 
 _MANIFEST = "manifest_hash"
 _SLICE = 256  # points of one request: about 1 MB at 384 dimensions
@@ -126,6 +128,18 @@ class QdrantServerIndex:
                 yield from records
                 if offset is None:
                     return
+
+    def page(self, start: str | None = None, revision_ids: Sequence[str] = ()) -> Page:
+        with _server_errors(self._collection):
+            records, following = self._client.scroll(
+                self._collection,
+                _DIALECT.one_of(REVISION, revision_ids) if revision_ids else None,
+                limit=PAGE_POINTS,
+                offset=None if start is None else str(point_id(start)),
+                with_payload=[REVISION, TOKENS],
+                with_vectors=[DENSE],
+            )
+        return page(records, self._dimension, following)
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
         with _server_errors(self._collection):

@@ -17,7 +17,7 @@ from indexes.engines.checks import require_dimension, require_manifest
 from indexes.errors import NotFound, Overloaded
 from indexes.filters import Filter
 from indexes.manifest import Manifest
-from indexes.model import Attributes, Match, Matches, Point, SparseVector, Vector
+from indexes.model import Attributes, Match, Matches, Page, Point, SparseVector, Vector
 from indexes.remote.codec import (
     Json,
     pack_attributes,
@@ -26,6 +26,7 @@ from indexes.remote.codec import (
     pack_sparse,
     pack_vectors,
     unpack_matches,
+    unpack_page,
     unpack_vectors,
 )
 from indexes.remote.endpoint import Endpoint, encode
@@ -119,6 +120,9 @@ class RemoteIndex:
 
     def inventory(self) -> dict[str, int]:
         return dict(self._read("inventory", {}))
+
+    def page(self, start: str | None = None, revision_ids: Sequence[str] = ()) -> Page:
+        return unpack_page(self._read("page", {"start": start, "revision_ids": list(revision_ids)}))
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
         found: dict[str, Vector] = {}

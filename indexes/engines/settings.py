@@ -61,7 +61,37 @@ class RemoteEngineSettings(Section):
     timeout_s: float = Field(30, gt=0, le=600, description="How long one call may take before it counts as failed.")
 
 
+class FaissEngineSettings(Section):
+    """Dense search in memory by FAISS, beside an engine that keeps the points and does everything else."""
+
+    kind: Literal["faiss"] = "faiss"
+    inner: QdrantEdgeEngineSettings | QdrantServerEngineSettings | RemoteEngineSettings = Field(
+        default_factory=lambda: QdrantEdgeEngineSettings(),
+        discriminator="kind",
+        description="The engine that keeps the points. This process must be the only one that writes to it.",
+    )
+    root: Path | None = Field(None, description="Directory of the indexes. Empty: `faiss` under the home directory.")
+    open_versions: int = Field(
+        64,
+        ge=1,
+        le=4096,
+        description="Index versions kept in memory at once, about 1.6 kB a chunk at 384 dimensions; the one used "
+        "longest ago is given up, and loaded again when it is searched.",
+    )
+    merge_after: int = Field(
+        4_000,
+        ge=1,
+        description="New chunks after which the main part of an index is built anew or added to, or 1/32 of the "
+        "version if that is more. Until then they are compared one by one, about 0.1 ms per 1000.",
+    )
+    merge_threads: int = Field(1, ge=1, le=64, description="Threads of low priority that build.")
+
+
 EngineSettings = Annotated[
-    ExactEngineSettings | QdrantEdgeEngineSettings | QdrantServerEngineSettings | RemoteEngineSettings,
+    ExactEngineSettings
+    | QdrantEdgeEngineSettings
+    | QdrantServerEngineSettings
+    | RemoteEngineSettings
+    | FaissEngineSettings,
     Field(discriminator="kind"),
 ]

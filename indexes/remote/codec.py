@@ -12,7 +12,7 @@ import numpy as np
 from indexes import errors
 from indexes.errors import CitewellError, Overloaded
 from indexes.filters import AllOf, AnyOf, Comparison, Filter, Operator, is_number
-from indexes.model import Attributes, AttributeValue, Match, Point, SparseVector, Vector
+from indexes.model import Attributes, AttributeValue, Match, Page, Point, SparseVector, Vector
 
 Json = dict[str, Any]
 
@@ -52,6 +52,24 @@ def unpack_points(data: Json) -> list[Point]:
         Point(chunk_id, revision_id, vector, unpack_sparse(sparse), attributes)
         for chunk_id, revision_id, vector, sparse, attributes in zip(*columns, data["attributes"], strict=True)
     ]
+
+
+def pack_page(page: Page) -> Json:
+    """By column."""
+    return {
+        "chunk_ids": page.chunk_ids,
+        "revision_ids": page.revision_ids,
+        "attributes": [pack_attributes(each) for each in page.attributes],
+        "vectors": pack_vectors(page.vectors),
+        "next": page.next,
+    }
+
+
+def unpack_page(data: Json) -> Page:
+    """The inverse of `pack_page`."""
+    return Page(
+        data["chunk_ids"], data["revision_ids"], data["attributes"], unpack_vectors(data["vectors"]), data["next"]
+    )
 
 
 def pack_sparse(terms: SparseVector) -> list[Sequence[float]]:

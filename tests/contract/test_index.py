@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient
 
 from indexes.engines.exact_index import ExactEngine
+from indexes.engines.faiss_engine import FaissEngine
 from indexes.engines.opening import open_engine
 from indexes.engines.qdrant_server import QdrantServerEngine
 from indexes.engines.remote_index import RemoteEngine
-from indexes.engines.settings import ExactEngineSettings, QdrantEdgeEngineSettings, QdrantServerEngineSettings
+from indexes.engines.settings import (
+    ExactEngineSettings,
+    FaissEngineSettings,
+    QdrantEdgeEngineSettings,
+    QdrantServerEngineSettings,
+)
 from indexes.errors import InvalidRequest, ManifestMismatch, NotFound
 from indexes.filters import AllOf, AnyOf, Comparison, Operator, matches
 from indexes.ids import chunk_id
@@ -39,7 +45,7 @@ VERSION = "ixv_1"
 REVISIONS = [f"rev_{letter * 24}" for letter in "abcde"]
 
 
-KINDS = ["exact", "edge", "server", "remote"]
+KINDS = ["exact", "edge", "server", "remote", "faiss"]
 
 
 class SharedEngine(RemoteEngine):
@@ -52,6 +58,21 @@ class SharedEngine(RemoteEngine):
     def close(self):
         super().close()
         self._server.stop()
+
+
+class LoadedFaiss(FaissEngine):
+    """Its versions are in memory when they are opened, so that no search is left to the engine within."""
+
+    def open(self, version_id, manifest):
+        return self._loaded(super().open(version_id, manifest))
+
+    def create(self, version_id, manifest):
+        return self._loaded(super().create(version_id, manifest))
+
+    def _loaded(self, index):
+        if not index.version.loaded:
+            index.version.load()
+        return index
 
 
 @dataclass(frozen=True)
@@ -68,6 +89,10 @@ class Place:
                 return open_engine(ExactEngineSettings(), self.folder)
             case "edge":
                 return open_engine(QdrantEdgeEngineSettings(open_shards=2), self.folder)
+            case "faiss":
+                # Loaded at once, and merged all the time.
+                settings = FaissEngineSettings(inner=QdrantEdgeEngineSettings(open_shards=2), merge_after=10)
+                return LoadedFaiss(settings, open_engine(settings.inner, self.folder), self.folder / "faiss")
             case "remote":
                 edge = open_engine(QdrantEdgeEngineSettings(open_shards=2), self.folder)
                 return SharedEngine(self.retrieval_server(edge))
@@ -243,6 +268,26 @@ def test_the_inventory_counts_the_points_of_every_revision(index):
     index.delete(REVISIONS[0])
     index.set_attributes(REVISIONS[1], {"team": "it"})
     assert index.inventory() == {revision: len(of(stored, revision)) for revision in REVISIONS[1:]}
+
+
+def test_pages_read_everything_back_in_the_order_of_ids(index):
+    assert index.page().chunk_ids == []
+    stored = [
+        replace(each, attributes={"n": float(at), "s": "ä", "b": at % 2 == 0}) for at, each in enumerate(points(600))
+    ]
+    index.upsert(stored)
+    pages = [index.page()]
+    while pages[-1].next:
+        pages.append(index.page(pages[-1].next))
+    assert len(pages) > 1
+    in_order = sorted(stored, key=lambda each: each.chunk_id)
+    assert [key for page in pages for key in page.chunk_ids] == [each.chunk_id for each in in_order]
+    assert [key for page in pages for key in page.revision_ids] == [each.revision_id for each in in_order]
+    assert [some for page in pages for some in page.attributes] == [each.attributes for each in in_order]
+    np.testing.assert_allclose(
+        np.vstack([page.vectors for page in pages]), np.vstack([each.vector for each in in_order]), atol=1e-6
+    )
+    assert set(index.page(None, REVISIONS[:2]).chunk_ids) == of(stored, REVISIONS[0]) | of(stored, REVISIONS[1])
 
 
 def test_deleted_chunks_no_longer_count_in_lexical_scores(place, index):

@@ -1,0 +1,52 @@
+"""The versions of another engine, with a FAISS index beside each that is used."""
+
+import threading
+from pathlib import Path
+
+from indexes.engines.faiss_files import FaissFiles
+from indexes.engines.faiss_index import FaissIndex
+from indexes.engines.faiss_upkeep import FaissUpkeep
+from indexes.engines.faiss_version import FaissVersion
+from indexes.engines.settings import FaissEngineSettings
+from indexes.index import Engine, Index
+from indexes.manifest import Manifest
+
+
+class FaissEngine:
+    """Must be the only writer of what it wraps: other processes share it through `citewell retrieval`."""
+
+    def __init__(self, settings: FaissEngineSettings, inner: Engine, root: Path) -> None:
+        self._settings = settings
+        self._inner = inner
+        self._files = FaissFiles(root)
+        self._upkeep = FaissUpkeep(settings.open_versions, settings.merge_threads)
+        self._lock = threading.Lock()
+        self._indexes: dict[str, FaissIndex] = {}
+
+    def create(self, version_id: str, manifest: Manifest) -> FaissIndex:
+        return self._index(version_id, manifest, self._inner.create(version_id, manifest))
+
+    def open(self, version_id: str, manifest: Manifest) -> FaissIndex:
+        return self._index(version_id, manifest, self._inner.open(version_id, manifest))
+
+    def drop(self, version_id: str) -> None:
+        with self._lock:
+            index = self._indexes.pop(version_id, None)
+        self._inner.drop(version_id)
+        if index is None:
+            self._files.remove(version_id)
+        else:
+            index.version.drop()
+
+    def close(self) -> None:
+        self._upkeep.close()
+        self._inner.close()
+        self._files.close()
+
+    def _index(self, version_id: str, manifest: Manifest, inner: Index) -> FaissIndex:
+        with self._lock:
+            index = self._indexes.get(version_id)
+            if index is None or index.version.inner is not inner:  # another process dropped it and made it anew
+                version = FaissVersion(version_id, manifest, inner, self._files, self._settings.merge_after)
+                index = self._indexes[version_id] = FaissIndex(version, manifest, self._upkeep)
+        return index

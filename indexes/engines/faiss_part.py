@@ -1,0 +1,166 @@
+"""The main part of a FAISS index: vectors in one block, lists over them, and a graph where the vectors need one.
+
+Row numbers count from 0 in the order in which rows were given. A part never changes; `grown` makes another one.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.engines.dense_plan import Effort, wants_graph
+from indexes.engines.faiss_lists import Lists
+from indexes.engines.faiss_scan import Numbers, best, products
+from indexes.errors import Unavailable
+from indexes.model import Vector
+
+RECALL = 0.98
+"""Aimed at among stored vectors; questions are a little harder, and 0.95 is promised."""
+
+_LINKS = 32  # of a row in the graph
+_CONSTRUCTION = 64
+_QUERIES = 128  # stored vectors that stand for questions when effort is measured
+_LADDER = (16, 32, 64, 128, 256, 512, 1024)
+_SLICE = 4_000  # rows added between two looks at whether to stop, some seconds
+_MARGIN = 8  # times the limit: so many rows at least are compared with where a filter forbids what lies near
+_INDEX, _LISTS, _FACTS = "index.faiss", "lists.npz", "effort.json"
+
+
+class Stopped(Unavailable):
+    """The service ends while a part is built; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Rows and their inner products with the query, in no order."""
+
+    rows: Numbers
+    scores: Vector
+
+
+Efforts = tuple[Effort, Effort | None]
+"""Of the lists, and of the graph if there is one."""
+
+
+class Part:
+    """Searches take a query of shape (dimension,), contiguous and of length 1; any number of threads at once."""
+
+    def __init__(self, index: faiss.Index, lists: Lists, trained_rows: int, efforts: Efforts) -> None:
+        self.rows: int = index.ntotal
+        self.trained_rows = trained_rows
+        self.lists, self.graph = efforts
+        self._index = index
+        self._lists = lists
+        self.vectors = _block(index)
+
+    @classmethod
+    def build(cls, vectors: Vector, stop: threading.Event) -> "Part":
+        """A new part of these rows, shape (rows, dimension). Raises Stopped soon after `stop` is set."""
+        lists = Lists.train(vectors)
+        flat = faiss.IndexFlatIP(vectors.shape[1])
+        _add(flat, vectors, stop)
+        effort = _lists_effort(flat, lists)
+        if not wants_graph(len(vectors), len(lists.centroids), effort.ten):
+            return cls(flat, lists, len(vectors), (effort, None))
+        graph = faiss.IndexHNSWFlat(vectors.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction = _CONSTRUCTION
+        _add(graph, vectors, stop)
+        return cls(graph, lists, len(vectors), (effort, _graph_effort(flat, graph)))
+
+    def grown(self, vectors: Vector, folder: Path, stop: threading.Event) -> "Part":
+        """A part with more rows behind these; `folder` is where this one lies. Raises Stopped soon after `stop`."""
+        # Read anew: adding to a mapped index ends the process.
+        index = faiss.read_index(str(folder / _INDEX))
+        _add(index, vectors, stop)
+        lists = self._lists.extended(vectors)
+        flat = faiss.downcast_index(index.storage) if self.graph else index
+        efforts = _lists_effort(flat, lists), _graph_effort(flat, index) if self.graph else None
+        return Part(index, lists, self.trained_rows, efforts)
+
+    def compare(self, query: Vector, fetch: int, rows: Numbers | None = None) -> Nearest:
+        """The best `fetch` of these rows or of all, exactly."""
+        scores = products(self.vectors, query, rows)
+        top = best(scores, fetch)
+        return Nearest(top if rows is None else rows[top], scores[top])
+
+    def probe(self, query: Vector, fetch: int, probes: int, allowed: NDArray[np.bool_] | None = None) -> Nearest:
+        """The best `fetch` by lists, `allowed` ones alone."""
+        wanted = fetch if allowed is None else _MARGIN * fetch
+        return self.compare(query, fetch, self._lists.candidates(query, probes, allowed, wanted))
+
+    def walk(self, query: Vector, fetch: int, neighbours: int, bitmap: NDArray[np.uint8] | None = None) -> Nearest:
+        """The best `fetch` by the graph; of those whose bit is set, lowest bit first."""
+        selector = None if bitmap is None else faiss.IDSelectorBitmap(bitmap)
+        parameters = faiss.SearchParametersHNSW(efSearch=neighbours, sel=selector)
+        rows, scores = np.empty(fetch, dtype=np.int64), np.empty(fetch, dtype=np.float32)
+        self._index.search_c(1, faiss.swig_ptr(query), fetch, faiss.swig_ptr(scores), faiss.swig_ptr(rows), parameters)
+        found = rows >= 0
+        return Nearest(rows, scores) if found.all() else Nearest(rows[found], scores[found])
+
+    def write(self, folder: Path) -> None:
+        """Into files of an empty folder."""
+        faiss.write_index(self._index, str(folder / _INDEX))
+        np.savez(folder / _LISTS, centroids=self._lists.centroids, homes=self._lists.homes)
+        facts = {"trained_rows": self.trained_rows, "lists": asdict(self.lists)}
+        facts["graph"] = asdict(self.graph) if self.graph else None
+        (folder / _FACTS).write_text(json.dumps(facts))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Part":
+        """What `write` wrote; vectors and graph are mapped, not read. Raises what its readers raise."""
+        index = faiss.read_index(str(folder / _INDEX), faiss.IO_FLAG_MMAP_IFC)
+        with np.load(folder / _LISTS) as kept:
+            lists = Lists(kept["centroids"], kept["homes"])
+        facts = json.loads((folder / _FACTS).read_text())
+        graph = Effort(**facts["graph"]) if facts["graph"] else None
+        return cls(index, lists, facts["trained_rows"], (Effort(**facts["lists"]), graph))
+
+
+def _block(index: faiss.Index) -> Vector:
+    """The vectors of an index, without a copy; valid as long as the index."""
+    flat = faiss.downcast_index(index.storage) if isinstance(index, faiss.IndexHNSW) else index
+    block: Vector = faiss.rev_swig_ptr(flat.get_xb(), index.ntotal * index.d)
+    return block.reshape(index.ntotal, index.d)
+
+
+def _add(index: faiss.Index, vectors: Vector, stop: threading.Event) -> None:
+    for start in range(0, len(vectors), _SLICE):
+        if stop.is_set():
+            raise Stopped("The service ends: the index is built at its next start.")
+        index.add(vectors[start : start + _SLICE])
+
+
+def _lists_effort(flat: faiss.Index, lists: Lists) -> Effort:
+    queries, own, neighbours = _sample(flat, 100)
+    ranks = np.where(neighbours == own[:, None], 1, lists.ranks(queries, neighbours))
+    return Effort(*(int(np.quantile(ranks[:, 1 : 1 + count], RECALL)) for count in (10, 100)))
+
+
+def _graph_effort(flat: faiss.Index, graph: faiss.Index) -> Effort:
+    return Effort(*(_lowest(_recalls(flat, graph, count)) for count in (10, 100)))
+
+
+def _recalls(flat: faiss.Index, graph: faiss.Index, count: int) -> Iterator[tuple[int, float]]:
+    queries, _, neighbours = _sample(flat, count)
+    for effort in _LADDER:
+        parameters = faiss.SearchParametersHNSW(efSearch=effort)
+        _, found = graph.search(queries, neighbours.shape[1], params=parameters)
+        pairs = zip(found, neighbours[:, 1:], strict=True)
+        yield effort, float(np.mean([np.isin(true, some).mean() for some, true in pairs]))
+
+
+def _lowest(recalls: Iterator[tuple[int, float]]) -> int:
+    return next((effort for effort, recall in recalls if recall >= RECALL), _LADDER[-1])
+
+
+def _sample(flat: faiss.Index, count: int) -> tuple[Vector, Numbers, Numbers]:
+    """Stored vectors, their rows, and the rows nearest to each, itself first."""
+    own = np.random.default_rng(1).choice(flat.ntotal, min(_QUERIES, flat.ntotal), replace=False)
+    queries = _block(flat)[np.sort(own)]
+    _, neighbours = flat.search(queries, min(count + 1, flat.ntotal))
+    return queries, np.sort(own), neighbours

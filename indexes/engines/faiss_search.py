@@ -1,0 +1,71 @@
+"""One dense search of a snapshot: the plan carried out on the main part, the delta compared, the best of both."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from indexes.engines.dense_plan import Plan, Way, plan
+from indexes.engines.faiss_part import Nearest
+from indexes.engines.faiss_rows import Selection, Snapshot
+from indexes.engines.faiss_scan import best, products
+from indexes.engines.points import ranked
+from indexes.filters import Filter
+from indexes.model import Match, Matches, Vector
+
+
+def search(
+    now: Snapshot, query: Vector, limit: int, where: Filter | None, hidden: Sequence[str], *, exact: bool
+) -> Matches | None:
+    """As `Index.dense`, for a query of length 1; None where the engine within should be asked."""
+    selection = now.select(where, hidden)
+    planned = plan(now.shape, selection.allowed, limit, exact=exact)
+    if planned.way is Way.INNER:
+        return None
+    if planned.way is Way.NOTHING:
+        return Matches([], planned.way.value)
+    rows, scores = _found(now, query, planned, selection)
+    if not planned.masked:
+        held = selection.has(rows)
+        rows, scores = rows[held], scores[held]
+    top = best(scores, limit)
+    return Matches(_matches(now, rows[top], scores[top]), _how(now, planned, selection))
+
+
+def _found(now: Snapshot, query: Vector, planned: Plan, selection: Selection) -> tuple[np.ndarray, Vector]:
+    main = _main(now, query, planned, selection)
+    if not len(now.delta):
+        return main.rows, main.scores
+    rows = selection.delta_rows
+    scores = products(now.delta, query, rows)
+    rows = np.arange(len(now.delta)) if rows is None else rows
+    return np.concatenate([main.rows, rows + now.shape.main]), np.concatenate([main.scores, scores])
+
+
+def _main(now: Snapshot, query: Vector, planned: Plan, selection: Selection) -> Nearest:
+    if now.part is None:
+        return Nearest(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+    match planned.way:
+        case Way.GRAPH:
+            bitmap = selection.bitmap if planned.masked else None
+            return now.part.walk(query, planned.fetch, planned.effort, bitmap)
+        case Way.LISTS:
+            mask = selection.mask if planned.masked else None
+            return now.part.probe(query, planned.fetch, planned.effort, mask)
+        case _:
+            return now.part.compare(query, planned.fetch, selection.main_rows)
+
+
+def _matches(now: Snapshot, rows: np.ndarray, scores: Vector) -> list[Match]:
+    chunks = now.chunks[rows].tobytes().hex()
+    revisions = now.revisions
+    return ranked(
+        [
+            Match("chunk_" + chunks[32 * at : 32 * at + 32], revisions[group], score)
+            for at, (group, score) in enumerate(zip(now.groups[rows].tolist(), scores.tolist(), strict=True))
+        ]
+    )
+
+
+def _how(now: Snapshot, planned: Plan, selection: Selection) -> str:
+    by = f"{planned.effort} {planned.way}" if planned.way is Way.LISTS else planned.way.value
+    return by if selection.whole else f"{by}, {selection.allowed:,} of {len(now.groups):,} allowed"
