@@ -15,7 +15,7 @@ QUESTIONS := --question 'How many days of annual leave do employees receive?' --
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test lint format bench bench-ingest bench-reindex stack faults mpnet constraints clean
+.PHONY: help install serve demo test lint format bench bench-ingest bench-reindex bench-quality stack faults mpnet constraints clean
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-ingest: install ## How fast, in how much memory, and that nothing is embed
 
 bench-reindex: install ## What building an index version costs, and that nothing is embedded twice: some minutes.
 	$(BIN)/python -m bench.reindex --data $(DATA)
+
+bench-quality: install ## What search finds on judged sets, beside public lines: some minutes, the first time more.
+	$(BIN)/python -m bench.quality --data $(DATA)
 
 stack: install ## Tests against a real vLLM server.
 	$(BIN)/python -m pytest -m stack
