@@ -12,7 +12,6 @@ from evaluation.measures import Grades
 from indexes.model import Block, BlockKind, CanonicalText
 from ingestion.chunk import chunk
 
-
 XQUAD = {"ar": "arabic", "de": "german", "es": "spanish", "hi": "hindi", "ru": "russian", "zh": "chinese"}
 
 
