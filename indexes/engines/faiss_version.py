@@ -85,7 +85,7 @@ class FaissVersion:
         with self._writing:
             self._read(table, self._since)
             if not self._dropped:
-                self._table, self._now = table, table.snapshot()
+                self._table, self._now, self.used_s = table, table.snapshot(), time.monotonic()
 
     def due(self) -> bool:
         """Whether the delta is large enough to be merged, or enough of the main part is gone."""
@@ -206,14 +206,20 @@ class FaissVersion:
     def _build(self, now: Snapshot, stop: threading.Event) -> tuple[Part, Numbers]:
         """A part of the rows that are there, and which of the snapshot's rows it holds in which order."""
         old, main = now.part, now.shape.main
-        fresh = main + np.flatnonzero(now.alive[main:])
+        fresh = main + _shuffled(np.flatnonzero(now.alive[main:]))
         gone = main - int(np.count_nonzero(now.alive[:main]))
         grows = gone <= _GONE_SHARE * main and main + len(fresh) <= _OUTGROWN * (old.trained_rows if old else 0)
         if old and grows and self._folder:
             part = old.grown(now.delta[fresh - main], self._folder, stop)
             return part, np.concatenate([np.arange(main), fresh])
-        kept = np.flatnonzero(now.alive)
-        vectors = now.delta[fresh - main]
+        kept = _shuffled(np.flatnonzero(now.alive))
+        vectors = np.empty((len(kept), now.delta.shape[1]), dtype=np.float32)
+        vectors[kept >= main] = now.delta[kept[kept >= main] - main]
         if old:
-            vectors = np.concatenate([old.vectors[kept[kept < main]], vectors])
+            vectors[kept < main] = old.vectors[kept[kept < main]]
         return Part.build(vectors, stop), kept
+
+
+def _shuffled(rows: Numbers) -> Numbers:
+    """A part measures itself by some of its rows, which must not be all of one document."""
+    return np.random.default_rng(1).permutation(rows)
