@@ -89,8 +89,9 @@ async def ask(state: State, where: Target, question: Question, record: Record) -
     async with state.capacity:
         started = time.perf_counter()
         query = _query(state, where, question)
-        found = [hit for one in where.store_ids for hit in await state.searcher.search(record.project, one, query)]
-        record.hits = sorted(found, key=lambda hit: -hit.scores.fused)[: query.limit]
+        results = [await state.searcher.search(record.project, one, query) for one in where.store_ids]
+        found = [hit for result in results for hit in result.hits]
+        record.hits = sorted(found, key=lambda hit: -hit.scores.final)[: query.limit]
         searched = time.perf_counter()
         record.retrieve_ms = (searched - started) * 1e3
         yield Searched(query.queries, tuple(record.hits))

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Request
@@ -39,8 +40,7 @@ async def _caller(
     scheme, _, secret = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise Unauthenticated("No API key came with the request. Send the header `Authorization: Bearer YOUR_KEY`.")
-    async with state.database.read() as session:
-        caller = await keys.caller(session, secret.strip())
+    caller = await state.database.snapshot(partial(keys.caller, secret=secret.strip()))
     if caller is None:
         raise Unauthenticated("This API key is unknown or revoked. Make one with `citewell keys create`.")
     return caller

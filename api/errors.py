@@ -31,6 +31,7 @@ TABLE: Mapping[type[errors.CitewellError], tuple[int, str]] = {
     errors.Conflict: (409, "invalid_request_error"),
     errors.TooLarge: (413, "invalid_request_error"),
     errors.TooSlow: (408, "invalid_request_error"),
+    errors.Abandoned: (499, "invalid_request_error"),  # no such status in HTTP: what servers log by custom
     errors.Overloaded: (429, "rate_limit_error"),
     errors.Unavailable: (503, "server_error"),
     errors.StorageFull: (507, "server_error"),

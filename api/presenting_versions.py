@@ -5,7 +5,14 @@ import orjson
 from api.presenting import seconds
 from api.wire.comparisons import ComparisonSummary, VersionComparison
 from api.wire.golden_sets import GoldenSet, GoldenSetSummary
-from api.wire.index_versions import BuildProgress, IndexVersion, IndexVersionCounts, IndexVersionPlan, VersionEvent
+from api.wire.index_versions import (
+    BuildProgress,
+    IndexVersion,
+    IndexVersionCounts,
+    IndexVersionPlan,
+    ObservedRecall,
+    VersionEvent,
+)
 from api.wire.snapshots import Snapshot
 from api.wire.vector_store_files import DocumentProblem
 from indexes.catalog import tables, version_tables
@@ -32,6 +39,7 @@ def index_version(row: tables.IndexVersion, held: Held, of_store: Chunks, build_
         progress=BuildProgress(done=held.files, total=held.wanted, eta_s=_eta_s(row, held, build_share)),
         shadow_share=row.shadow_share,
         canary_share=row.canary_share,
+        observed_recall=_recall(row),
         inventory_hash=row.inventory_hash,
         created_at=int(row.created_at),
         ready_at=seconds(row.ready_at),
@@ -39,6 +47,10 @@ def index_version(row: tables.IndexVersion, held: Held, of_store: Chunks, build_
         retired_at=seconds(row.retired_at),
         error=DocumentProblem(code="build_failed", message=row.error) if row.error else None,
     )
+
+
+def _recall(row: tables.IndexVersion) -> ObservedRecall | None:
+    return ObservedRecall(mean=row.recall, samples=row.recall_samples) if row.recall_samples else None
 
 
 def plan(store_id: str, planned: Plan) -> IndexVersionPlan:

@@ -22,6 +22,7 @@ from indexes.embedders.models import Models
 from indexes.engines.opening import open_engine
 from indexes.errors import CitewellError, SettingsError
 from indexes.remote import secret
+from indexes.rerankers.opening import open_reranker
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +64,17 @@ async def open_served(settings: Settings) -> AsyncIterator[Served]:
         stack.push_async_callback(asyncio.to_thread, engine.close)
         models = Models(settings.embedding, home / "models")
         stack.push_async_callback(models.close)
+        reranker = await open_reranker(settings.rerank, settings.embedding, home / "models")
+        if reranker is not None:
+            stack.push_async_callback(reranker.close)
         reads = Lane("reads", knobs.max_reads, knobs.threads)
         stack.push_async_callback(asyncio.to_thread, reads.close)
         writes = Lane("writes", knobs.max_writes, knobs.threads)
         stack.push_async_callback(asyncio.to_thread, writes.close)
         loading = asyncio.create_task(_load(models))
         stack.callback(loading.cancel)
-        yield Served(engine, models, known, reads, writes, Capacity(knobs.max_embeddings))
+        embeddings, reranks = Capacity(knobs.max_embeddings), Capacity(knobs.max_reranks)
+        yield Served(engine, models, known, reads, writes, embeddings, reranks, reranker)
 
 
 @contextmanager

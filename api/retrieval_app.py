@@ -1,7 +1,8 @@
 """The application of `citewell retrieval`: one engine and its models, for the other processes of an installation.
 
-Not the public API: its callers are `indexes/engines/remote_index.py` and `indexes/embedders/remote.py`. Engine calls
-block, so each runs in a thread; searches and writes have threads of their own, so that neither waits for the other.
+Not the public API: its callers are `indexes/engines/remote_index.py` and the `remote.py` of embedders and of rerankers.
+Engine calls block, so each runs in a thread; searches and writes have threads of their own, so that neither waits for
+the other.
 """
 
 import asyncio
@@ -22,20 +23,21 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.disconnect import while_wanted
 from api.errors import status_and_type
 from api.limits import Capacity
 from api.retrieval_operations import READS, WRITES, Operation
 from indexes.embedder import SharedEmbedder
 from indexes.embedders.models import Models
-from indexes.errors import CitewellError, InvalidRequest, Overloaded, Unauthenticated
+from indexes.errors import CitewellError, InvalidRequest, Overloaded, SettingsError, Unauthenticated
 from indexes.index import Engine
 from indexes.manifest import EmbeddingSpec
 from indexes.model import Vector
 from indexes.remote.codec import pack_error, pack_vectors
 from indexes.remote.endpoint import PREFIX
+from indexes.reranker import RerankerSpec, SharedReranker
 
 _WAIT_S = 0.1  # for which a caller that found no room is sent away: its next try is cheap
-_GONE = 499  # nobody reads this status; servers commonly log it for a caller that hung up
 
 
 class Lane:
@@ -64,6 +66,8 @@ class Served:
     reads: Lane
     writes: Lane
     embeddings: Capacity
+    reranks: Capacity
+    reranker: SharedReranker | None = None
 
 
 def create_retrieval_app(served: Served) -> Starlette:
@@ -77,6 +81,7 @@ def create_retrieval_app(served: Served) -> Starlette:
         Route("/embed/queries", _embedding(served, lambda embedder: embedder.queries), methods=["POST"]),
         Route("/embed/documents", _embedding(served, lambda embedder: embedder.documents), methods=["POST"]),
     ]
+    rerank_routes = [Route("/rerank", _reranking(served), methods=["POST"])]
     known = [Middleware(_Authenticated, secret=served.secret)]
 
     async def readyz(request: Request) -> Response:
@@ -88,7 +93,7 @@ def create_retrieval_app(served: Served) -> Starlette:
         routes=[
             Route("/healthz", _healthz),
             Route("/readyz", readyz),
-            Mount(PREFIX, routes=engine_routes + embedding_routes, middleware=known),
+            Mount(PREFIX, routes=engine_routes + embedding_routes + rerank_routes, middleware=known),
         ],
         exception_handlers={CitewellError: _on_error, Exception: _on_bug},
     )
@@ -128,25 +133,26 @@ def _embedding(
         async with served.embeddings:
             body = _loaded(await request.body())
             embedder = await served.models.embedder(EmbeddingSpec(**body["spec"]))
-            rows = await _while_wanted(request, choose(embedder)(body["texts"]))
-            return Response(status_code=_GONE) if rows is None else _json(orjson.dumps(pack_vectors(rows)))
+            rows = await while_wanted(request, choose(embedder)(body["texts"]))
+            return _json(orjson.dumps(pack_vectors(rows)))
 
     return answer
 
 
-async def _while_wanted(request: Request, work: Coroutine[Any, Any, Vector]) -> Vector | None:
-    """The result, or None as soon as the caller has gone: the texts that still wait make room for others'."""
-    task, gone = asyncio.create_task(work), asyncio.create_task(_gone(request))
-    try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        task.cancel()
-        gone.cancel()
+def _reranking(served: Served) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        async with served.reranks:
+            body = _loaded(await request.body())
+            spec = RerankerSpec(**body["spec"])
+            if served.reranker is None or served.reranker.spec != spec:
+                raise SettingsError(
+                    f"`citewell retrieval` does not run the reranker '{spec.name}', or with other weights: give all "
+                    "processes the same `rerank` settings."
+                )
+            scores = await while_wanted(request, served.reranker.scores(body["query"], body["texts"]))
+            return _json(orjson.dumps({"scores": scores.tolist()}))
 
-
-async def _gone(request: Request) -> None:
-    await request.receive()  # after the body nothing comes but the end of the connection
+    return answer
 
 
 async def _healthz(request: Request) -> Response:

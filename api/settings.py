@@ -21,6 +21,7 @@ from api.validation import dotted, locate, requirement
 from generation.settings import GenerationSettings
 from indexes.engines.settings import EngineSettings, QdrantEdgeEngineSettings
 from indexes.errors import SettingsError
+from indexes.rerankers.settings import NoRerankSettings, RerankSettings
 from indexes.settings import BlobSettings, CatalogSettings, EmbeddingSettings, Section
 from ingestion.settings import QueueSettings, WorkerSettings
 from retrieval.settings import SearchSettings
@@ -72,6 +73,7 @@ class RetrievalSettings(Section):
     max_reads: int = Field(256, ge=1, le=10_000, description="Searches at once; more are refused with 429.")
     max_writes: int = Field(64, ge=1, le=1000, description="Writes at once, each up to 10 MB; more have to wait.")
     max_embeddings: int = Field(256, ge=1, le=10_000, description="Calls at once for vectors of texts.")
+    max_reranks: int = Field(256, ge=1, le=10_000, description="Calls at once for scores of texts.")
     threads: int = Field(16, ge=1, le=256, description="Threads for reads, and as many for writes.")
 
 
@@ -90,6 +92,7 @@ class Settings(Section):
     queue: QueueSettings = Field(default_factory=QueueSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     search: SearchSettings = Field(default_factory=SearchSettings)
+    rerank: RerankSettings = Field(default_factory=NoRerankSettings)
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
 
@@ -204,9 +207,10 @@ def _nested(given: Mapping[Place, _Given]) -> dict[str, Any]:
         for section in sections:
             here = here.setdefault(section, {}) if isinstance(here.get(section, {}), dict) else {}
         here[name] = setting.value
-    engine = root.setdefault("engine", {})
-    if isinstance(engine, dict):
-        engine.setdefault("kind", "qdrant_edge")
+    for section, kind in (("engine", "qdrant_edge"), ("rerank", "none")):
+        chosen = root.setdefault(section, {})
+        if isinstance(chosen, dict):
+            chosen.setdefault("kind", kind)
     return root
 
 

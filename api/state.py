@@ -25,6 +25,8 @@ from indexes.errors import CitewellError, NotFound, Overloaded
 from indexes.index import Engine
 from indexes.remote import secret
 from indexes.remote.endpoint import Endpoint
+from indexes.reranker import SharedReranker
+from indexes.rerankers.opening import open_reranker
 from indexes.settings import EmbeddingSettings
 from ingestion.children import Children
 from ingestion.cutting import Cutter
@@ -32,6 +34,7 @@ from ingestion.defaults import default_manifest
 from ingestion.erase import Eraser
 from ingestion.filling import Filler
 from ingestion.intake import Intake
+from ingestion.parse import artefact
 from ingestion.parse.limits import MEBIBYTE, Limits
 from ingestion.parts import PartFinder
 from ingestion.pipeline import Pipeline
@@ -46,6 +49,9 @@ from ingestion.vectors import VectorMaker
 from ingestion.worker import Worker
 from retrieval.observations import Observations
 from retrieval.ranking import Ranker
+from retrieval.recall import RecallWatch
+from retrieval.refining import Refiner
+from retrieval.rerank import Reranking
 from retrieval.search import Searcher
 from retrieval.traffic import Traffic
 from retrieval.warming import Warmer
@@ -66,6 +72,10 @@ class Storage:
     eraser: Eraser
     intake: Intake
 
+    def text(self, blob: str) -> str:
+        """The canonical text that a blob holds. Blocks. Raises NotFound where it is being deleted."""
+        return artefact.loads(self.blobs.read(blob)).text
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -76,6 +86,7 @@ class State:
     blobs: Blobs
     engine: Engine
     models: Models
+    reranker: SharedReranker | None
     queue: Queue
     intake: Intake
     searcher: Searcher
@@ -127,12 +138,14 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
     incoming.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(_discard, incoming)
     loading = asyncio.create_task(storage.models.load_default())
-    ranker = Ranker(storage.engine, storage.models, settings.search)
     observations = Observations(storage.database, settings.search.recorded_queries)
+    recall = RecallWatch(settings.search.recall_share, observations.note_recall)
+    ranker = Ranker(storage.engine, storage.models, settings.search, recall)
     traffic = Traffic(ranker, observations)
     writing = asyncio.create_task(observations.run())
     warming = asyncio.create_task(Warmer(storage.database, ranker).run())
-    async with Answering.open(settings.generation, storage.models) as answering:
+    async with _reranker(settings) as reranker, Answering.open(settings.generation, storage.models) as answering:
+        refiner = Refiner(storage.database, storage.engine, Reranking(reranker, settings.rerank), storage.text)
         try:
             yield State(
                 settings=settings,
@@ -140,9 +153,10 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
                 blobs=storage.blobs,
                 engine=storage.engine,
                 models=storage.models,
+                reranker=reranker,
                 queue=storage.queue,
                 intake=storage.intake,
-                searcher=Searcher(storage.database, ranker, traffic, settings.search),
+                searcher=Searcher(storage.database, ranker, refiner, traffic, settings.search),
                 reindexer=Reindexer(
                     storage.database, storage.models, settings.worker.build_share, settings.embedding.prices
                 ),
@@ -155,6 +169,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
             )
         finally:
             await traffic.close()
+            await recall.close()
             await _stopped(warming, writing, loading)
             with contextlib.suppress(CitewellError):
                 await observations.flush()
@@ -199,6 +214,19 @@ async def working(storage: Storage) -> AsyncIterator[None]:
     finally:
         await _stopped(*tasks)
         await children.close()
+
+
+@asynccontextmanager
+async def _reranker(settings: Settings) -> AsyncIterator[SharedReranker | None]:
+    """Its model is loaded meanwhile, in the process that runs the models."""
+    home = settings.home
+    elsewhere = _elsewhere(settings.embedding, home)
+    reranker = await open_reranker(settings.rerank, settings.embedding, home / "models", elsewhere)
+    try:
+        yield reranker
+    finally:
+        if reranker is not None:
+            await reranker.close()
 
 
 async def _stopped(*tasks: asyncio.Task[None]) -> None:

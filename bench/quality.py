@@ -79,8 +79,8 @@ async def find(judged: JudgedSet, cache: Path) -> Found:
         for query, text in judged.queries.items():
             dense[query] = index.dense((await embedder.queries([text]))[0], DEPTH)
             lexical[query] = index.lexical(analyser.query(text), DEPTH)
-            hits = await searcher.search(PROJECT, STORE, Query((text,), MOST_RESULTS))
-            hybrid[query] = [hit.key for hit in hits]
+            found = await searcher.search(PROJECT, STORE, Query((text,), MOST_RESULTS))
+            hybrid[query] = [hit.key for hit in found.hits]
     return Found(judged, dense, lexical, hybrid)
 
 

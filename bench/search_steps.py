@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import numpy as np
 from qdrant_edge import EdgeShard, IdfParams, QueryRequest, SearchParams
@@ -12,6 +13,7 @@ from qdrant_edge import SparseVector as EdgeSparse
 from bench.home import PROJECT, STORE, VERSION, Home
 from bench.synthetic import Question
 from indexes.catalog import visibility
+from indexes.embedders.hashing import WordTokenizer
 from indexes.engines.points import DENSE, LEXICAL
 from indexes.lexical import Analyser
 from indexes.manifest import EmbeddingSpec
@@ -69,7 +71,7 @@ class Steps:
 
     async def _view(self, _question: Question) -> None:
         async with self._home.database.read() as session:
-            await visibility.view(session, PROJECT, STORE)
+            self._seen = await visibility.view(session, PROJECT, STORE)
 
     async def _thread(self, _question: Question) -> None:
         await asyncio.to_thread(lambda: None)
@@ -89,8 +91,8 @@ class Steps:
 
     async def _visible(self, question: Question) -> None:
         dense, _ = self._found[question]
-        async with self._home.database.read() as session:
-            await visibility.visible(session, STORE, [match.chunk_id for match in dense[:LIMIT]])
+        wanted = [match.chunk_id for match in dense[:LIMIT]]
+        await self._home.database.snapshot(partial(visibility.sighting, view=self._seen, chunk_ids=wanted))
 
     def _find(self, question: Question) -> tuple[list[Match], list[Match]]:
         terms = self._analyser.query(question.text)
@@ -105,6 +107,7 @@ class _Given:
 
     def __init__(self, questions: Sequence[Question]) -> None:
         self._vectors = {question.text: question.vector for question in questions}
+        self.tokenizer = WordTokenizer()
 
     async def embedder(self, _spec: EmbeddingSpec) -> "_Given":
         return self

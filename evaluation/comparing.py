@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from evaluation.evidence import Comparison, Evidence, Found, Results
 from evaluation.golden import GoldenQuery
@@ -12,7 +13,7 @@ from indexes.catalog import chunks, observed, visibility
 from indexes.catalog.database import Database
 from indexes.catalog.tables import IndexVersion
 from indexes.catalog.versions import Version, opened_as
-from indexes.catalog.visibility import Visible
+from indexes.catalog.visibility import View, Visible
 from retrieval.query import Query
 from retrieval.ranking import Ranked, Ranker
 
@@ -68,8 +69,8 @@ class Comparer:
             live_ms = await self._embedding_ms(live, query)
             same = live.manifest.embedding == new.manifest.embedding
             new_ms = live_ms if same else await self._embedding_ms(new, query)
-            before = await self._results(store_id, live, view.hidden, query, live_ms)
-            after = await self._results(store_id, new, view.hidden, query, new_ms)
+            before = await self._results(live, view, query, live_ms)
+            after = await self._results(new, view, query, new_ms)
             queries.append(Comparison(question.id, question.text, before, after, question.golden))
             if number < _MOST_EXACT:
                 recalls.append(await self._recall(new, view.hidden, query))
@@ -101,13 +102,11 @@ class Comparer:
         await self.ranker.vectors(version, query)
         return (time.perf_counter() - began) * 1000
 
-    async def _results(
-        self, store_id: str, version: Version, hidden: Sequence[str], query: Query, embedding_ms: float
-    ) -> Results:
-        ranked = await self.ranker.ranked(version, hidden, query)
-        async with self.database.read() as session:
-            seen = await visibility.visible(session, store_id, ranked.scores)
-        return Results(_found(ranked, seen), embedding_ms + ranked.search_ms)
+    async def _results(self, version: Version, view: View, query: Query, embedding_ms: float) -> Results:
+        ranked = await self.ranker.ranked(version, view.hidden, query)
+        wanted = list(ranked.scores)[: query.limit]
+        seen = await self.database.snapshot(partial(visibility.sighting, view=view, chunk_ids=wanted))
+        return Results(_found(ranked, seen.chunks), embedding_ms + ranked.search_ms)
 
     async def _recall(self, version: Version, hidden: Sequence[str], query: Query) -> float:
         (vector,) = await self.ranker.vectors(version, query)

@@ -10,7 +10,8 @@ import orjson
 
 from generation.model import Usage
 from generation.settings import LlmSettings
-from indexes.errors import InvalidRequest, Overloaded, Unavailable
+from indexes.errors import Overloaded, Unavailable
+from indexes.refusals import no_answer, refusal, server_message
 
 _LONGEST_LINE = 1 << 20  # bytes: a server that sends more without a line break is not speaking this protocol
 
@@ -71,12 +72,13 @@ class ChatClient:
         try:
             async with self._http.stream("POST", "chat/completions", json=self._body(messages, sampling)) as reply:
                 if reply.status_code != httpx.codes.OK:
-                    raise self._refusal(reply.status_code, await reply.aread(), reply.headers)
+                    await reply.aread()
+                    raise refusal(self._settings.name, reply)
                 async with aclosing(self._completion(reply)) as pieces:
                     async for piece in pieces:
                         yield piece
         except httpx.HTTPError as error:
-            raise Unavailable(f"{self._settings.name} did not answer: {_said(error)}. Try again.") from error
+            raise no_answer(self._settings.name, error) from error
         finally:
             self._in_flight -= 1
 
@@ -115,21 +117,8 @@ class ChatClient:
         except orjson.JSONDecodeError as error:
             raise Unavailable(f"{self._settings.name} sent what is not JSON. Is it a chat server?") from error
         if not isinstance(chunk, dict) or "error" in chunk:
-            raise Unavailable(f"{self._settings.name} failed in the middle of the answer: {_message(payload)}")
+            raise Unavailable(f"{self._settings.name} failed in the middle of the answer: {server_message(payload)}")
         return chunk
-
-    def _refusal(self, status: int, body: bytes, headers: httpx.Headers) -> InvalidRequest | Overloaded | Unavailable:
-        name, said = self._settings.name, _message(body)
-        match status:
-            case 400 | 413 | 422:
-                return InvalidRequest(f"{name} refuses the request: {said}")
-            case 429:
-                after = headers.get("retry-after", "")
-                return Overloaded(f"{name} is busy: {said}", retry_after_s=float(after) if after.isdigit() else 1.0)
-            case 401 | 403 | 404:
-                return Unavailable(f"{name} is not set up right (HTTP {status}): {said} Its operator must mend that.")
-            case _:
-                return Unavailable(f"{name} failed (HTTP {status}): {said} Try again.")
 
 
 async def _lines(reply: httpx.Response) -> AsyncIterator[bytes]:
@@ -149,17 +138,3 @@ def _usage(usage: dict[str, Any] | None) -> Usage | None:
         return None
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     return Usage(usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0, cached)
-
-
-def _message(body: bytes) -> str:
-    """The server's own words: `{"error": {"message"}}`, or `{"message"}` as older vLLM has it."""
-    try:
-        data = orjson.loads(body)
-        error = data.get("error", data)
-        return str(error["message"] if isinstance(error, dict) else error)[:500]
-    except (orjson.JSONDecodeError, AttributeError, KeyError):
-        return body[:200].decode("utf-8", "replace") or "no reason given."
-
-
-def _said(error: httpx.HTTPError) -> str:
-    return str(error) or type(error).__name__

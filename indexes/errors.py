@@ -9,6 +9,7 @@ CitewellError
 │   └── GateFailed        a candidate that the quality gate refuses, with its report
 ├── TooLarge              over a limit in bytes
 ├── TooSlow               the client did not keep up
+├── Abandoned             nobody waits for the result any more
 ├── Overloaded            refused now, welcome later
 ├── Unavailable           a part we depend on does not answer
 │   └── StorageFull       no room left where something must be kept
@@ -94,6 +95,12 @@ class TooSlow(CitewellError):
     """The client kept a place for longer than what it sends is worth."""
 
     code = "request_timeout"
+
+
+class Abandoned(CitewellError):
+    """The client hung up; its reply reaches nobody."""
+
+    code = "client_closed_request"
 
 
 class Overloaded(CitewellError):

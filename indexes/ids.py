@@ -24,6 +24,7 @@ class Kind(StrEnum):
     MESSAGE = "msg_"
     SEARCH_CALL = "fs_"
     COMPLETION = "chatcmpl-"
+    RERANKING = "rerank-"
     TRACE = "trace_"
     KEY = "key_"
     REQUEST = "req_"

@@ -44,12 +44,17 @@ class EmbeddingSpec:
 
 @dataclass(frozen=True, slots=True)
 class LexicalSpec:
-    """BM25 as it is used. `average_length` is the assumed length of a chunk in terms."""
+    """BM25 as it is used. `average_length` is the assumed length of a chunk in terms.
+
+    `analysis` names how text becomes terms (`indexes/lexical.py`); None is the first way. The second takes several
+    languages, joined by `+`.
+    """
 
     language: str = "english"
     k: float = 1.2
     b: float = 0.75
     average_length: float = 128.0
+    analysis: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,12 +160,22 @@ class Matches(list[Match]):
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How a hit came to its place: `fused` orders hits, the others are None where that search did not find it."""
+    """How a hit came to its place: each kind of score is None where that step did not see it.
+
+    `behind` is the lowest score of those that were reranked, for a hit that stands behind them because it was not.
+    """
 
     fused: float
     dense: float | None = None
     lexical: float | None = None
     rerank: float | None = None
+    behind: float | None = None
+
+    @property
+    def final(self) -> float:
+        """What orders hits, 0..1: the score of the reranker, or else the fused one."""
+        score = self.fused if self.rerank is None else self.rerank
+        return min(1.0, max(0.0, score * (1.0 if self.behind is None else self.behind)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ class EmbeddingSettings(Section):
     )
     url: str | None = Field(
         None,
-        description="Where `citewell retrieval` runs the models, `unix:///path` or `http://host:port`. Empty: they are "
-        "run in this process.",
+        description="Where `citewell retrieval` runs the models, a reranker too: `unix:///path` or `http://host:port`. "
+        "Empty: they are run in this process.",
     )
     secret: SecretStr | None = Field(None, description="The secret it asks for. Empty: what `secret_file` holds.")
     secret_file: Path | None = Field(None, description="Empty: `retrieval.key` under the home directory.")

@@ -41,6 +41,7 @@ class Observations:
         self._recorded_queries = recorded_queries
         self._queries: deque[RecordedQuery] = deque(maxlen=_MOST_NOTES)
         self._trials: deque[TrialRow] = deque(maxlen=_MOST_NOTES)
+        self._recalls: deque[tuple[str, float]] = deque(maxlen=_MOST_NOTES)
 
     def note_query(self, store_id: str, text: str) -> None:
         """Remember a question."""
@@ -61,6 +62,10 @@ class Observations:
             )
         )
 
+    def note_recall(self, version_id: str, recall: float) -> None:
+        """Remember the recall, 0..1, of one approximate search."""
+        self._recalls.append((version_id, recall))
+
     async def run(self) -> None:
         """Write what was noted every few seconds, until cancelled."""
         while True:
@@ -74,9 +79,11 @@ class Observations:
 
     async def flush(self) -> None:
         """Write what was noted so far."""
-        queries, trials = list(self._queries), list(self._trials)
+        queries, trials, recalls = list(self._queries), list(self._trials), list(self._recalls)
         self._queries.clear()
         self._trials.clear()
-        if queries or trials:
+        self._recalls.clear()
+        if queries or trials or recalls:
             async with self._database.write() as session:
                 await observed.put(session, queries, trials, self._recorded_queries)
+                await observed.put_recalls(session, recalls)

@@ -13,6 +13,11 @@ class Query:
     score is below `score_threshold` (0..1) are left out. `index_version` and `snapshot` ask another version than the
     live one, or a point in time. Queries of the same `sticky_key` are answered by the same version while a candidate
     takes a share of the traffic; without one, equal questions are.
+
+    `within_s` is the time there is: what cannot be done in it is left out, and the results say so. `rerank` lets the
+    reranker put the best hits in order. `diversity` (0..1) puts hits that say the same further down, the more the
+    higher; `max_per_document` leaves out further chunks of one document. `neighbours` is how many chunks before and
+    after each hit are joined to it. `rewrite` searches other forms of the question too.
     """
 
     queries: tuple[str, ...]
@@ -24,3 +29,9 @@ class Query:
     index_version: str | None = None
     snapshot: str | None = None
     sticky_key: str | None = None
+    within_s: float | None = None
+    rerank: bool = True
+    diversity: float = 0.0
+    max_per_document: int | None = None
+    neighbours: int = 0
+    rewrite: bool = False

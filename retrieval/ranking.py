@@ -1,31 +1,41 @@
-"""Ranks the chunks of one index version for a question: embed, find by meaning and by words, fuse."""
+"""Ranks the chunks of one index version for a question: embed, find by meaning and by words, fuse.
+
+The search by words goes on while the question is embedded, which takes longest.
+"""
 
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from indexes.catalog.versions import Version
 from indexes.embedders.models import Models
-from indexes.errors import NotFound
-from indexes.filters import Filter
+from indexes.errors import NotFound, Unavailable
 from indexes.index import Engine, Index
 from indexes.lexical import Analyser
 from indexes.manifest import LexicalSpec
-from indexes.model import Match, Scores, SparseVector, Vector
-from retrieval.fuse import reciprocal_rank
+from indexes.model import Match, Matches, Scores, Vector
+from retrieval.explanation import Explanation
+from retrieval.familiarity import familiarity
+from retrieval.fuse import fuse
 from retrieval.query import Query
+from retrieval.recall import RecallWatch, Replay
 from retrieval.settings import SearchSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Chunks by id, best first, with the revision that each is of. `search_ms` leaves the embedding out."""
+    """Chunks by id, best first, with the revision that each is of."""
 
     scores: dict[str, Scores]
     revisions: dict[str, str]
-    search_ms: float = 0.0
+    explanation: Explanation = field(default_factory=Explanation)
+
+    @property
+    def search_ms(self) -> float:
+        """What the index took, without the embedding."""
+        return self.explanation.ms("dense", "lexical")
 
     def documents(self) -> list[str]:
         """The revisions in the order of their best chunks."""
@@ -39,28 +49,29 @@ class Ranker:
     engine: Engine
     models: Models
     settings: SearchSettings
+    recall: RecallWatch | None = None
 
-    async def ranked(self, version: Version, hidden: Sequence[str], query: Query) -> Ranked:
-        """The chunks for `query`, none of a revision in `hidden`. Nothing is found in a version never written to."""
+    async def ranked(
+        self, version: Version, hidden: Sequence[str], query: Query, within_s: float | None = None
+    ) -> Ranked:
+        """The chunks for `query`, none of a revision in `hidden`. Nothing is found in a version never written to.
+
+        Given `within_s`, the words alone decide where the question is not embedded by then or its model does not
+        answer, and the explanation says so. Raises Unavailable where they cannot.
+        """
+        run = _Run(self, version, hidden, query, max(self.settings.candidates, query.limit * 2))
+        by_meaning, by_words = self._weights(query)
+        words = asyncio.ensure_future(run.lexical()) if by_words else None
         try:
-            index = await asyncio.to_thread(self.engine.open, version.id, version.manifest)
+            dense = await run.dense_within(within_s, needed=words is None) if by_meaning else Matches()
+            lexical = await words if words else []
         except NotFound:
-            return Ranked({}, {})
-        dense_weight, lexical_weight = self._weights(query)
-        vectors: Sequence[Vector] = list(await self.vectors(version, query)) if dense_weight else []
-        analyser = _analyser(version.manifest.lexical)
-        terms = [analyser.query(text) for text in query.queries] if lexical_weight else []
-        limit = max(self.settings.candidates, query.limit * 2)
-        began = time.perf_counter()
-        dense, lexical = await asyncio.to_thread(_find, index, vectors, terms, limit, query.where, hidden)
-        search_ms = (time.perf_counter() - began) * 1000
-        fused = reciprocal_rank(
-            dense, lexical, k=self.settings.rrf_k, dense_weight=dense_weight, lexical_weight=lexical_weight
-        )
-        kept = [(key, scores) for key, scores in fused.items() if scores.fused >= query.score_threshold]
-        scores = dict(kept[: query.limit])
-        revisions = {match.chunk_id: match.revision_id for match in (*dense, *lexical) if match.chunk_id in scores}
-        return Ranked(scores, revisions, search_ms)
+            return Ranked({}, {}, run.explanation)
+        finally:
+            if words is not None:
+                words.cancel()
+        scores = await self._fused(run, dense, lexical, by_meaning, by_words)
+        return Ranked(scores, {match.chunk_id: match.revision_id for match in (*lexical, *dense)}, run.explanation)
 
     async def vectors(self, version: Version, query: Query) -> Vector:
         """The vector of each form of the question, as the version's model makes them."""
@@ -71,24 +82,85 @@ class Ranker:
         """Open the version and load its model, so that the first query is as fast as the next."""
         await self.ranked(version, (), Query(("warm",), limit=1))
 
+    async def _fused(
+        self, run: "_Run", dense: Matches, lexical: list[Match], by_meaning: float, by_words: float
+    ) -> dict[str, Scores]:
+        began = time.perf_counter()
+        if dense and run.query.dense_weight is None:  # what a request says counts as it stands
+            embedder = await self.models.embedder(run.version.manifest.embedding)
+            by_meaning *= familiarity(" ".join(run.query.queries), embedder.tokenizer)
+        fused = fuse(
+            dense,
+            lexical,
+            fusion=self.settings.fusion,
+            rrf_k=self.settings.rrf_k,
+            dense_weight=by_meaning,
+            lexical_weight=by_words,
+        )
+        found = f"{len(dense)} by meaning, {len(lexical)} by words, {len(fused)} together"
+        run.explanation.note("fuse", began, found)
+        return fused
+
     def _weights(self, query: Query) -> tuple[float, float]:
         dense = self.settings.dense_weight if query.dense_weight is None else query.dense_weight
         lexical = self.settings.lexical_weight if query.lexical_weight is None else query.lexical_weight
         return dense, lexical
 
 
-def _find(
-    index: Index,
-    vectors: Sequence[Vector],
-    terms: list[SparseVector],
-    limit: int,
-    where: Filter | None,
-    hidden: Sequence[str],
-) -> tuple[list[Match], list[Match]]:
-    """Both searches for every form of the question, each merged into one list."""
-    dense = [index.dense(vector, limit, where, hidden) for vector in vectors]
-    lexical = [index.lexical(term, limit, where, hidden) for term in terms]
-    return _merged(dense, limit), _merged(lexical, limit)
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One query on one version: its two searches."""
+
+    ranker: Ranker
+    version: Version
+    hidden: Sequence[str]
+    query: Query
+    limit: int
+    explanation: Explanation = field(default_factory=Explanation)
+
+    async def dense_within(self, within_s: float | None, *, needed: bool) -> Matches:
+        """As `dense`; nothing, and a problem noted, where it cannot be done `within_s` and is not `needed`."""
+        try:
+            async with asyncio.timeout(within_s):
+                return await self.dense()
+        except (TimeoutError, Unavailable) as error:
+            why = error.message if isinstance(error, Unavailable) else "The question was not embedded in time."
+            if needed or within_s is None:
+                raise Unavailable(why) from error
+            self.explanation.problems.append(f"Found by words alone: {why}")
+            return Matches()
+
+    async def dense(self) -> Matches:
+        """By meaning."""
+        began = time.perf_counter()
+        vectors = await self.ranker.vectors(self.version, self.query)
+        self.explanation.note("embed", began, self.version.manifest.embedding.name)
+        began = time.perf_counter()
+        index, found = await asyncio.to_thread(self._nearest, vectors)
+        self.explanation.note("dense", began, found[0].how)
+        if self.ranker.recall is not None and found[0].how != "exact":
+            replay = Replay(self.version.id, index, vectors[0], self.query.where, self.hidden, found[0])
+            self.ranker.recall.consider(replay)
+        return Matches(_merged(found, self.limit), found[0].how)
+
+    async def lexical(self) -> list[Match]:
+        """By words."""
+        began = time.perf_counter()
+        found = await asyncio.to_thread(self._sharing_words)
+        self.explanation.note("lexical", began, f"BM25, {self.version.manifest.lexical.language}")
+        return _merged(found, self.limit)
+
+    def _nearest(self, vectors: Vector) -> tuple[Index, list[Matches]]:
+        index = self._open()
+        return index, [index.dense(vector, self.limit, self.query.where, self.hidden) for vector in vectors]
+
+    def _sharing_words(self) -> list[list[Match]]:
+        index, analyser = self._open(), _analyser(self.version.manifest.lexical)
+        terms = [analyser.query(text) for text in self.query.queries]
+        return [index.lexical(one, self.limit, self.query.where, self.hidden) for one in terms]
+
+    def _open(self) -> Index:
+        return self.ranker.engine.open(self.version.id, self.version.manifest)
 
 
 def _merged(lists: Sequence[list[Match]], limit: int) -> list[Match]:

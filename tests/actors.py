@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.database import Database
 
+T = TypeVar("T")
 _ACTOR: ContextVar["Actor | None"] = ContextVar("actor", default=None)
 
 
@@ -87,7 +88,7 @@ class SteppedDatabase(Database):
     """A database whose actors stop; whoever is none goes on as ever. No power is cut, so SQLite need not sync."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database._reader, database._writer)
+        super().__init__(database._reader, database._writer, database._threaded)
         if database.engine.dialect.name == "sqlite":
             for engine in (database._reader, database._writer):
                 event.listen(engine.sync_engine, "connect", _unsynced)
@@ -98,6 +99,11 @@ class SteppedDatabase(Database):
             await actor.before()
         async with super().read() as session:
             yield session
+
+    async def snapshot(self, read: Callable[[Connection], T]) -> T:
+        if actor := _ACTOR.get():
+            await actor.before()
+        return await super().snapshot(read)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:

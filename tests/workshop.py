@@ -25,6 +25,7 @@ from indexes.filters import Comparison, Operator
 from indexes.index import Engine
 from indexes.manifest import Chunking, EmbeddingSpec, Manifest
 from indexes.model import Attributes, Block, BlockKind, CanonicalText, Chunk, Hit, Span, Vector
+from indexes.rerankers.settings import NoRerankSettings
 from ingestion.chunk import CHUNKER_VERSION, chunk
 from ingestion.cutting import Cutter
 from ingestion.erase import Eraser
@@ -41,6 +42,8 @@ from ingestion.vectors import VectorMaker
 from retrieval.observations import Observations
 from retrieval.query import Query
 from retrieval.ranking import Ranker
+from retrieval.refining import Refiner
+from retrieval.rerank import Reranking
 from retrieval.search import Searcher
 from retrieval.settings import SearchSettings
 from retrieval.traffic import Traffic
@@ -136,7 +139,8 @@ class Workshop:
         ranker = Ranker(self.engine, self.models, SearchSettings(candidates=500))
         self.observations = Observations(database, recorded_queries=200)
         self.traffic = Traffic(ranker, self.observations)
-        self.searcher = Searcher(database, ranker, self.traffic, ranker.settings)
+        refiner = Refiner(database, self.engine, Reranking(None, NoRerankSettings()), lambda _: "")
+        self.searcher = Searcher(database, ranker, refiner, self.traffic, ranker.settings)
         self.gatekeeper = Gatekeeper(database, Comparer(database, ranker))
 
     async def store(self, manifest: Manifest = MANIFEST) -> Store:
@@ -215,7 +219,7 @@ class Workshop:
 
     async def search(self, store: Store, query: Query = EVERYTHING) -> list[Hit]:
         """Hits; by default every chunk that readers may see."""
-        return await self.searcher.search(PROJECT, store.id, query)
+        return (await self.searcher.search(PROJECT, store.id, query)).hits
 
     async def versions(self, store: Store, *states: VersionState) -> list[IndexVersion]:
         """Versions in these states, oldest first."""

@@ -1,4 +1,4 @@
-"""`/v1/models` and `/v1/embeddings`: the models that the platform itself uses."""
+"""`/v1/models`, `/v1/embeddings` and `/v1/rerank`: the models that the platform itself uses."""
 
 import asyncio
 
@@ -7,9 +7,12 @@ from fastapi import APIRouter
 from api.deps import Reader, StateDep
 from api.wire.embeddings import EmbeddingCreate, EmbeddingList
 from api.wire.models import ModelList, ModelObject
+from api.wire.rerank import RerankCreate, RerankList
 from indexes.catalog import stores
 from indexes.catalog.pages import Cursor
+from indexes.embedder import Tokenizer
 from indexes.errors import InvalidRequest, NotFound
+from indexes.ids import Kind, new_id
 
 router = APIRouter(prefix="/v1", tags=["models"])
 _MOST_STORES = 100
@@ -17,7 +20,9 @@ _MOST_STORES = 100
 
 @router.get("/models")
 async def list_models(state: StateDep, caller: Reader) -> ModelList:
-    """Answerers, alone and with each of the newest stores, the default answerer first; then embedding models."""
+    """Answerers, alone and with each of the newest stores, the default answerer first; then embedding models and
+    the reranker, if there is one.
+    """
     async with state.database.read() as session:
         newest = (await stores.listing(session, caller.project, Cursor(limit=_MOST_STORES))).rows
     names = state.answering.names
@@ -33,6 +38,8 @@ async def list_models(state: StateDep, caller: Reader) -> ModelList:
         for store in newest
     ]
     models += [ModelObject(id=name, created=0, kind="embedding") for name in state.models.names]
+    if state.reranker is not None:
+        models.append(ModelObject(id=state.reranker.spec.name, created=0, kind="reranker"))
     return ModelList(data=models)
 
 
@@ -56,5 +63,25 @@ async def create_embeddings(state: StateDep, _caller: Reader, request: Embedding
         if request.dimensions not in (None, spec.dimension):
             raise InvalidRequest(f"'{request.model}' has {spec.dimension} dimensions.", param="dimensions")
         vectors = await embedder.documents(request.texts)
-    tokens = await asyncio.to_thread(lambda: sum(len(embedder.tokenizer.offsets(text)) for text in request.texts))
+    tokens = await asyncio.to_thread(_tokens, embedder.tokenizer, request.texts, spec.max_tokens)
     return EmbeddingList.of(vectors, request, tokens=tokens)
+
+
+@router.post("/rerank", response_model_exclude_none=True)
+async def create_rerank(state: StateDep, _caller: Reader, request: RerankCreate) -> RerankList:
+    """Texts in the order in which they answer a query, by the reranker that searches use."""
+    reranker = state.reranker
+    if reranker is None or request.model != reranker.spec.name:
+        known = f"Known: {reranker.spec.name}." if reranker else "None is set up: the operator's setting is `rerank`."
+        raise NotFound(f"There is no reranker '{request.model}'. {known}", code="model_not_found", param="model")
+    async with state.capacity:
+        scores = await reranker.scores(request.query, request.texts)
+    tokens = None
+    if reranker.tokenizer is not None:
+        tokens = await asyncio.to_thread(_tokens, reranker.tokenizer, [request.query, *request.texts])
+    return RerankList.of(scores, request, reply_id=new_id(Kind.RERANKING), tokens=tokens)
+
+
+def _tokens(tokenizer: Tokenizer, texts: list[str], most: int | None = None) -> int:
+    """How many tokens the texts have, or `most` of each if it has more: what a model reads."""
+    return sum(len(tokenizer.offsets(text)[:most]) for text in texts)

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from api import presenting
 from api.deps import IdempotencyDep, Reader, SessionHeader, StateDep, StoreId, Writer
+from api.disconnect import while_wanted
 from api.state import State
 from api.wire.chunking import to_chunking
 from api.wire.filters import to_filter
@@ -93,7 +94,12 @@ async def delete_vector_store(state: StateDep, caller: Writer, vector_store_id: 
 
 @router.post("/{vector_store_id}/search")
 async def search_vector_store(
-    state: StateDep, caller: Reader, vector_store_id: StoreId, request: SearchRequest, session: SessionHeader = None
+    http: Request,
+    state: StateDep,
+    caller: Reader,
+    vector_store_id: StoreId,
+    request: SearchRequest,
+    session: SessionHeader = None,
 ) -> SearchPage:
     """The chunks that answer a query best, by meaning and by words."""
     weights = request.ranking_options.hybrid_search
@@ -107,10 +113,16 @@ async def search_vector_store(
         index_version=request.index_version,
         snapshot=request.snapshot,
         sticky_key=session,
+        within_s=None if request.deadline_ms is None else request.deadline_ms / 1000,
+        rerank=request.ranking_options.ranker != "none",
+        diversity=request.diversity,
+        max_per_document=request.max_per_document,
+        neighbours=request.neighbours,
+        rewrite=request.rewrite_query,
     )
     async with state.capacity:
-        hits = await state.searcher.search(caller.project, vector_store_id, query)
-    return SearchPage.of(request.queries, hits)
+        results = await while_wanted(http, state.searcher.search(caller.project, vector_store_id, query))
+    return SearchPage.of(results, explain=request.explain)
 
 
 def _gate(thresholds: Thresholds | None) -> dict[str, Any]:

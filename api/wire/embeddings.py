@@ -4,7 +4,8 @@ import base64
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from api.wire.base import STORABLE, Id, ReplyModel, RequestModel, Text
 from indexes.model import Vector
@@ -12,12 +13,21 @@ from indexes.model import Vector
 _Input = Annotated[str, Field(min_length=1, max_length=131_072), STORABLE]
 
 
-class EmbeddingCreate(RequestModel):
-    """Texts to embed. Arrays of token numbers are not supported: they mean nothing to another model's tokenizer."""
+def _no_token_numbers(value: object) -> object:
+    first = value[0] if isinstance(value, list) and value else None
+    if isinstance(first, int | list):
+        raise PydanticCustomError(
+            "invalid_value", "must be text: token numbers mean nothing to the tokenizer of another model"
+        )
+    return value
 
-    input: _Input | Annotated[list[_Input], Field(min_length=1, max_length=2048)] = Field(
-        description="One text, or several."
-    )
+
+class EmbeddingCreate(RequestModel):
+    """Texts to embed."""
+
+    input: Annotated[
+        _Input | Annotated[list[_Input], Field(min_length=1, max_length=2048)], BeforeValidator(_no_token_numbers)
+    ] = Field(description="One text, or several. No token numbers: they mean nothing to another tokenizer.")
     model: Id = Field(description="An embedding model of `/v1/models`.")
     encoding_format: Literal["float", "base64"] = Field(
         "float", description="`base64` is little-endian 32 bit floats; it is smaller on the wire."

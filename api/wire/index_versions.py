@@ -113,6 +113,13 @@ class BuildProgress(ReplyModel):
     eta_s: float | None = Field(None, description="Seconds until it is ready, by its speed so far; null where unknown.")
 
 
+class ObservedRecall(ReplyModel):
+    """How exact its approximate searches are in use: a sample of them was done again exactly."""
+
+    mean: float = Field(description="Mean share of the ten nearest chunks that were found, of about the newest 200.")
+    samples: int = Field(description="Searches in the sample, in all.")
+
+
 class IndexVersion(Listed):
     """One version of a store's index; exactly one is live."""
 
@@ -127,6 +134,7 @@ class IndexVersion(Listed):
     progress: BuildProgress = Field(description="How far the build is.")
     shadow_share: float = Field(0.0, description="Share of live queries that it runs too, 0..1.")
     canary_share: float = Field(0.0, description="Share of live queries that it answers, 0..1.")
+    observed_recall: ObservedRecall | None = Field(None, description="Null until a search was done again exactly.")
     inventory_hash: str | None = Field(
         None, description="SHA-256 of which documents and how many chunks it held when it became ready."
     )

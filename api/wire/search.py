@@ -1,6 +1,5 @@
 """Search: ranked chunks of one store."""
 
-from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,6 +9,7 @@ from api.wire.base import STORABLE, AttributesOut, Id, ReplyModel, RequestModel
 from api.wire.filters import Filters
 from api.wire.vector_store_files import TextPart
 from indexes.model import Hit
+from retrieval.search import Results
 
 Query = Annotated[str, Field(min_length=1, max_length=32_768), STORABLE]
 
@@ -58,9 +58,22 @@ class SearchRequest(RequestModel):
     filters: Filters | None = Field(None, description="Which documents may be found, by their attributes.")
     ranking_options: RankingOptions = Field(default_factory=RankingOptions, description="Ranking and cut-off.")
     rewrite_query: bool = Field(
-        False, description="Accepted; queries are searched as they are. `search_query` says what was searched."
+        False, description="Search other forms of the query too. `search_query` says what was searched."
     )
-
+    max_per_document: int | None = Field(None, ge=1, le=50, description="The most hits of one document.")
+    diversity: float = Field(
+        0.0, ge=0, le=1, description="How far hits that say the same are put further down: 0 not at all, 1 most."
+    )
+    neighbours: int = Field(
+        0, ge=0, le=5, description="How many chunks before and after each hit are joined to its text, for context."
+    )
+    deadline_ms: int | None = Field(
+        None,
+        ge=1,
+        le=600_000,
+        description="When an answer is needed. What cannot be done by then is left out, and `partial` says so.",
+    )
+    explain: bool = Field(False, description="Say in `explain` what was done and what each stage cost.")
     index_version: PinnedVersion = None
     snapshot: PinnedSnapshot = None
 
@@ -75,7 +88,7 @@ class HitScores(ReplyModel):
 
     dense: float | None = Field(None, description="Cosine of query and chunk, -1..1.")
     lexical: float | None = Field(None, description="BM25, 0 and up.")
-    fused: float = Field(description="What orders the hits.")
+    fused: float = Field(description="Both together, 0..1.")
     rerank: float | None = Field(None, description="Score of the reranker.")
 
 
@@ -97,7 +110,9 @@ class SearchHit(HitExtras):
 
     file_id: str = Field(description="Id of its file.")
     filename: str = Field(description="Name of its file.")
-    score: float = Field(description="0..1; hits are ordered by it.")
+    score: float = Field(
+        description="0..1, of the reranker if there is one, else `fused`. Hits are ordered by it, but for `diversity`."
+    )
     attributes: AttributesOut = Field(description="Attributes of the document.")
     content: list[TextPart] = Field(description="The text of the chunk, as one part.")
 
@@ -114,6 +129,21 @@ class SearchHit(HitExtras):
         )
 
 
+class SearchStage(ReplyModel):
+    """One step of a search. Steps may run beside each other, so their times do not add up."""
+
+    name: str = Field(description="`embed`, `dense`, `lexical`, `fuse`, `read`, `rerank` and others.")
+    ms: float = Field(description="How long it took, in milliseconds.")
+    detail: str = Field(description="What was done: the model, the plan of the index, how many chunks.")
+
+
+class SearchExplanation(ReplyModel):
+    """How a search was done."""
+
+    index_version: str = Field(description="The index version that answered.")
+    stages: list[SearchStage] = Field(description="What was done, in the order in which it ended.")
+
+
 class SearchPage(ReplyModel):
     """The hits of one search, best first."""
 
@@ -122,16 +152,27 @@ class SearchPage(ReplyModel):
     data: list[SearchHit] = Field(description="The hits, best first.")
     has_more: bool = Field(False, description="Always false: ask for more with `max_num_results`.")
     next_page: str | None = Field(None, description="Always null.")
+    partial: bool = Field(False, description="Whether something was left out; `problems` says what and why.")
+    problems: list[str] = Field(default_factory=list, description="What went wrong and was done without.")
+    explain: SearchExplanation | None = Field(None, description="How it was done, if that was asked for.")
 
     @classmethod
-    def of(cls, queries: Sequence[str], hits: Sequence[Hit]) -> Self:
+    def of(cls, results: Results, *, explain: bool) -> Self:
         """The page that answers a search request."""
-        return cls(search_query=list(queries), data=[SearchHit.from_hit(hit) for hit in hits])
+        how = results.explanation
+        stages = [SearchStage(name=one.name, ms=round(one.ms, 3), detail=one.detail) for one in how.stages]
+        return cls(
+            search_query=list(results.queries),
+            data=[SearchHit.from_hit(hit) for hit in results.hits],
+            partial=bool(how.problems),
+            problems=how.problems,
+            explain=SearchExplanation(index_version=results.index_version, stages=stages) if explain else None,
+        )
 
 
 def score_of(hit: Hit) -> float:
-    """The one score that clients see: what ordered the hits, held to 0..1."""
-    return min(1.0, max(0.0, hit.scores.fused))
+    """The one score that clients see: what ordered the hits, 0..1."""
+    return hit.scores.final
 
 
 def hit_extras(hit: Hit) -> HitExtras:

@@ -1,13 +1,14 @@
 """Transactions on SQLite or PostgreSQL, with the same meaning on both."""
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -35,9 +36,11 @@ class Database:
     instead of polling the file lock; other processes are waited for by the busy timeout. Do no I/O inside `write()`.
     """
 
-    def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
+    def __init__(self, reader: AsyncEngine, writer: AsyncEngine, threaded: Engine | None = None) -> None:
+        """`threaded` reads in threads, where the driver of `reader` would do so too, only slower."""
         self._reader = reader
         self._writer = writer
+        self._threaded = threaded
 
     @property
     def engine(self) -> AsyncEngine:
@@ -58,8 +61,23 @@ class Database:
             async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
                 yield session
 
+    async def snapshot(self, read: Callable[[Connection], T]) -> T:
+        """What the plain function `read` makes of one snapshot of the catalog.
+
+        For what is asked on every search: one change of threads on SQLite, where `read()` takes some for each
+        statement.
+        """
+        with database_errors():
+            if self._threaded is not None:
+                return await asyncio.to_thread(_read, self._threaded, read)
+            async with self._reader.connect() as connection:
+                await connection.execution_options(isolation_level="REPEATABLE READ")
+                return await connection.run_sync(read)
+
     async def close(self) -> None:
         """Close every connection."""
+        if self._threaded is not None:
+            await asyncio.to_thread(self._threaded.dispose)
         await self._reader.dispose()
         if self._writer is not self._reader:
             await self._writer.dispose()
@@ -76,9 +94,16 @@ def open_database(settings: CatalogSettings, home: Path) -> Database:
         return Database(engine, engine)
     reader = create_async_engine(url, pool_size=settings.pool_size, max_overflow=0, **_JSON)
     writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=BUSY_TIMEOUT_S * 2, **_JSON)
-    _configure_sqlite(reader, begin="BEGIN")
-    _configure_sqlite(writer, begin="BEGIN IMMEDIATE")
-    return Database(reader, writer)
+    threaded = create_engine(url.set(drivername="sqlite"), pool_size=settings.pool_size, max_overflow=0, **_JSON)
+    _configure_sqlite(reader.sync_engine, begin="BEGIN")
+    _configure_sqlite(threaded, begin="BEGIN")
+    _configure_sqlite(writer.sync_engine, begin="BEGIN IMMEDIATE")
+    return Database(reader, writer, threaded)
+
+
+def _read(engine: Engine, read: Callable[[Connection], T]) -> T:
+    with engine.connect() as connection:
+        return read(connection)
 
 
 @contextmanager
@@ -142,7 +167,7 @@ def _async_url(text: str) -> URL:
             )
 
 
-def _configure_sqlite(engine: AsyncEngine, begin: str) -> None:
+def _configure_sqlite(engine: Engine, begin: str) -> None:
     # The driver must not begin transactions by itself: a deferred one that first reads and then writes fails under
     # contention, whatever the busy timeout is.
     def connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection object
@@ -158,5 +183,5 @@ def _configure_sqlite(engine: AsyncEngine, begin: str) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    event.listen(engine.sync_engine, "connect", connect)
-    event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    event.listen(engine, "connect", connect)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))

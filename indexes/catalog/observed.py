@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import case, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.tables import IndexVersion, Store
 from indexes.catalog.version_tables import RecordedQuery, TrialRow
 
 _MOST_TRIALS = 1_000
+_NEWEST_RECALLS = 200
 
 
 async def put(
@@ -33,6 +34,18 @@ async def put(
         oldest = await session.scalar(ours.order_by(TrialRow.seq.desc()).offset(_MOST_TRIALS).limit(1))
         if oldest is not None:
             await session.execute(delete(TrialRow).where(TrialRow.version_id == version_id, TrialRow.seq <= oldest))
+
+
+async def put_recalls(session: AsyncSession, recalls: Sequence[tuple[str, float]]) -> None:
+    """Add recalls of approximate searches, each with its version's id, to the mean of the version's newest ones."""
+    for version_id, recall in recalls:
+        samples = IndexVersion.recall_samples
+        weight = case((samples < _NEWEST_RECALLS, 1.0 / (samples + 1)), else_=1.0 / _NEWEST_RECALLS)
+        await session.execute(
+            update(IndexVersion)
+            .where(IndexVersion.id == version_id)
+            .values(recall_samples=samples + 1, recall=IndexVersion.recall + (recall - IndexVersion.recall) * weight)
+        )
 
 
 async def queries(session: AsyncSession, store_id: str, limit: int) -> list[str]:

@@ -126,7 +126,9 @@ class IndexVersion(Base):
 
     While it is built its lease says by whom, as with revisions; `embedded`, `reused` and `build_s` add up over all who
     build it. `shadow_share` and `canary_share` are parts of the live queries, 0..1. `inventory_hash` is what was found
-    in it when it was last held against the catalog. `erased` is set once nothing of a deleted one is left.
+    in it when it was last held against the catalog. `recall` is the mean of the newest approximate searches that were
+    done again exactly, and `recall_samples` how many there were in all. `erased` is set once nothing of a deleted one
+    is left.
     """
 
     __tablename__ = "index_versions"
@@ -155,6 +157,8 @@ class IndexVersion(Base):
     inventory_hash: Mapped[str | None]
     shadow_share: Mapped[float] = mapped_column(default=0.0)
     canary_share: Mapped[float] = mapped_column(default=0.0)
+    recall: Mapped[float] = mapped_column(default=0.0)
+    recall_samples: Mapped[int] = mapped_column(default=0)
 
 
 class Batch(Base):

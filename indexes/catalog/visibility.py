@@ -1,10 +1,14 @@
 """What a search may see, asked of the catalog at its start and again at its end (I4, I9)."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from indexes.catalog import snapshots
 from indexes.catalog.database import batched
@@ -14,6 +18,7 @@ from indexes.errors import NotFound
 from indexes.model import Attributes, Chunk, Span
 
 _GONE = (RevisionState.SUPERSEDED, RevisionState.DELETED)
+_CLOCKS_APART_S = 2.0  # at most, of the machines of one installation; more than that costs freshness for as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,8 @@ class Candidate:
 class View:
     """The version that answers for a store, and the revisions with points in it that nobody may see.
 
-    `arriving` are those of them that are still being worked on.
+    `arriving` are those of them that are still being worked on. `taken_at` is in seconds since 1970; a `reused` view
+    was taken for an earlier search.
     """
 
     store_id: str
@@ -39,6 +45,8 @@ class View:
     last_active_at: float
     candidates: tuple[Candidate, ...] = ()
     snapshot_id: str | None = None
+    taken_at: float = field(default_factory=time.time)
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,14 @@ class Visible:
     filename: str
     key: str
     attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Chunks by id; `settled` says that nothing happened during the search that could have changed them."""
+
+    chunks: dict[str, Visible]
+    settled: bool
 
 
 async def view(
@@ -90,7 +106,7 @@ async def view(
     )
     snapshot_id = None if snapshot is None else (await snapshots.get(session, store_id, snapshot)).id
     unseen = select(Revision.id, Revision.state).where(
-        Revision.store_id == store_id, Revision.has_points, ~_readable(snapshot_id)
+        Revision.store_id == store_id, Revision.has_points, ~readable(snapshot_id)
     )
     hidden = list(await session.execute(unseen))
     return View(
@@ -104,34 +120,52 @@ async def view(
     )
 
 
-async def visible(
-    session: AsyncSession, store_id: str, chunk_ids: Collection[str], snapshot_id: str | None = None
-) -> dict[str, Visible]:
-    """Those of the chunks that readers may see in this store, now or in a snapshot, by chunk id."""
-    query = (
-        select(ChunkRow.__table__, Revision.file_id, Revision.filename, Revision.key, Revision.attributes)
-        .join(Revision, Revision.id == ChunkRow.revision_id)
-        .where(ChunkRow.id.in_(chunk_ids), Revision.store_id == store_id, _readable(snapshot_id))
-    )
-    return {
+def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Sighting:
+    """What of a search's result readers may see now, and whether the search may end with it. For `Database.snapshot`.
+
+    It may not where something was lost or came in another's place since the view was taken: look again, with a new one.
+    """
+    wanted = {"chunk_ids": chunk_ids, "store_id": view.store_id}
+    rows = list(connection.execute(_sighted(view.snapshot_id), wanted))
+    found = {
         row.id: Visible(
-            Chunk(row.id, row.revision_id, _span(row), row.text), row.file_id, row.filename, row.key, row.attributes
+            Chunk(row.id, row.revision_id, span_of(row), row.text), row.file_id, row.filename, row.key, row.attributes
         )
-        for row in await session.execute(query)
+        for row in rows
     }
+    settled = len(found) == len(chunk_ids) and not (view.hidden and _was_replaced(connection, view))
+    if settled and view.reused:
+        # A revision that became current after this view may have been searched while it was half stored.
+        recent = any(row.updated_at > view.taken_at - _CLOCKS_APART_S for row in rows)
+        settled = not recent and _versions_are(connection, view)
+    return Sighting(found, settled)
 
 
-async def any_came(session: AsyncSession, view: View) -> bool:
-    """Whether a revision that was hidden when a search began is to be seen now, or was so meanwhile."""
+def _versions_are(connection: Connection, view: View) -> bool:
+    """Whether the same versions answer as in the view."""
+    place = {"store_id": view.store_id}
+    known = [(one.version.id, one.shadow_share, one.canary_share) for one in view.candidates]
+    taking_part = [tuple(row) for row in connection.execute(_TAKING_PART, place)]
+    return connection.scalar(_LIVE, place) == view.version.id and taking_part == known
+
+
+def _was_replaced(connection: Connection, view: View) -> bool:
+    """Whether a revision that was hidden has come in the place of another since the view was taken, or was there and
+    is gone again: the search may have missed both. One under a new key may be missed: nobody knows of it yet."""
+    older = aliased(Revision)
+    replaced = exists().where(
+        older.store_id == Revision.store_id, older.key == Revision.key, older.seq < Revision.seq, older.state.in_(_GONE)
+    )
     came_and_went = Revision.id.in_(view.arriving) & (Revision.state == RevisionState.SUPERSEDED)
+    came = or_(readable(view.snapshot_id), came_and_went)
     for ids in batched(view.hidden):
-        query = select(Revision.id).where(Revision.id.in_(ids), _readable(view.snapshot_id) | came_and_went)
-        if await session.scalar(query.limit(1)) is not None:
+        query = select(Revision.id).where(Revision.id.in_(ids), came, replaced)
+        if connection.scalar(query.limit(1)) is not None:
             return True
     return False
 
 
-def _readable(snapshot_id: str | None) -> ColumnElement[bool]:
+def readable(snapshot_id: str | None) -> ColumnElement[bool]:
     """Whether the revision of this row is to be seen."""
     if snapshot_id is None:
         return Revision.state == RevisionState.CURRENT
@@ -139,5 +173,28 @@ def _readable(snapshot_id: str | None) -> ColumnElement[bool]:
     return kept & snapshots.names(snapshot_id)
 
 
-def _span(row) -> Span:  # type: ignore[no-untyped-def] # noqa: ANN001 - a row of ChunkRow's columns
+# Made once: making a statement takes longer than SQLite needs to answer it.
+_LIVE = select(Store.live_version).where(Store.id == bindparam("store_id"), ~Store.deleting)
+_TAKING_PART = (
+    select(IndexVersion.id, IndexVersion.shadow_share, IndexVersion.canary_share)
+    .join(Store, Store.id == IndexVersion.store_id)
+    .where(IndexVersion.store_id == bindparam("store_id"), IndexVersion.id != Store.live_version)
+    .where((IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0))
+    .order_by(IndexVersion.seq)
+)
+
+
+@lru_cache(maxsize=64)
+def _sighted(snapshot_id: str | None) -> Select[Any]:
+    chunks = ChunkRow.__table__.c
+    shown = (Revision.file_id, Revision.filename, Revision.key, Revision.attributes, Revision.updated_at)
+    return (
+        select(*(column for column in chunks if column.name not in ("cut", "sha256")), *shown)
+        .join(Revision, Revision.id == chunks.revision_id)
+        .where(chunks.id.in_(bindparam("chunk_ids", expanding=True)), Revision.store_id == bindparam("store_id"))
+        .where(readable(snapshot_id))
+    )
+
+
+def span_of(row) -> Span:  # type: ignore[no-untyped-def] # noqa: ANN001 - a row of ChunkRow's columns
     return Span(row.start, row.end, row.ordinal, row.tokens, row.page_start, row.page_end, tuple(row.section))

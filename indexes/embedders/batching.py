@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from indexes.embedder import Embedder, Tokenizer
-from indexes.embedders.lane import Lane
 from indexes.errors import Overloaded
+from indexes.lane import Lane, alike
 from indexes.manifest import EmbeddingSpec
 from indexes.model import Vector
 
@@ -44,8 +44,8 @@ class BatchingEmbedder:
         self._slice_tokens = slice_tokens
         self._cached_queries = cached_queries
         self._cache: OrderedDict[str, Vector] = OrderedDict()
-        self._queries = Lane("queries", embedder.embed_queries, _first_queries, capacity=max_queries)
-        self._documents = Lane(
+        self._queries: Lane[str, Vector] = Lane("queries", embedder.embed_queries, _first_queries, capacity=max_queries)
+        self._documents: Lane[str, Vector] = Lane(
             "documents", embedder.embed_documents, self._slice, capacity=max_documents, at_once=slices_at_once
         )
 
@@ -67,14 +67,14 @@ class BatchingEmbedder:
         # Into an empty queue any call may go: else one larger than the queue could never be served.
         if len(self._queries) and len(self._queries) + fresh > self._queries.capacity:
             raise Overloaded(f"{len(self._queries)} queries are waiting to be embedded: try again shortly.")
-        rows |= await self._queries.rows(dict.fromkeys(missing, 1))
+        rows |= await self._queries.results(dict.fromkeys(missing, 1))
         self._remember(rows)
         return self._stack(rows, texts)
 
     async def documents(self, texts: Sequence[str]) -> Vector:
         """As `Embedder.embed_documents`. Waits where the queue is full. Raises Unavailable after `close`."""
         sizes = await asyncio.to_thread(self._sizes, texts)
-        return self._stack(await self._documents.rows(sizes), texts)
+        return self._stack(await self._documents.results(sizes), texts)
 
     async def close(self) -> None:
         """Ends the batches under way; what waits fails with Unavailable."""
@@ -89,14 +89,7 @@ class BatchingEmbedder:
         """The text that came first and those nearest to it in length; where few wait, the share of one slice."""
         share = sum(sizes.values()) // self._slices_at_once
         most = min(self._slice_tokens, max(share, _LEAST_SLICE_TOKENS))
-        first = longest = next(iter(sizes.values()))
-        chosen: list[str] = []
-        for text in sorted(sizes, key=lambda text: abs(sizes[text] - first)):
-            longest = max(longest, sizes[text])
-            if chosen and (len(chosen) + 1) * longest > most:
-                break
-            chosen.append(text)
-        return chosen
+        return alike(sizes, most)
 
     def _remember(self, rows: dict[str, Vector]) -> None:
         for text, row in rows.items():

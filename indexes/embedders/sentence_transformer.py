@@ -8,11 +8,10 @@ it was measured to embed at a quarter of the rate and to take 20 times as long f
 is 0.6 ms slower this way (5.8 ms, not 5.2).
 """
 
-import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,15 +19,12 @@ from indexes.embedders.tokenizer import FolderTokenizer
 from indexes.embedders.weights import Weights
 from indexes.errors import SettingsError, Unavailable
 from indexes.model import Vector
+from indexes.torch_passes import PASS_TOKENS, Device, by_length, passes, prepare
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-Device = Literal["auto", "cpu", "cuda"]
-
-# Padded tokens of one forward pass. CPU: from 700 to 4,500 the rate is the same within 4 %, at 400 a tenth lower; and a
-# smaller pass is padded less and holds less memory. CUDA: enough to fill the device, not measured.
-_BATCH_TOKENS = {"cpu": 1_024, "cuda": 16_384}
+Made = TypeVar("Made")
 
 
 class SentenceTransformerEmbedder:
@@ -39,20 +35,23 @@ class SentenceTransformerEmbedder:
         self.spec = weights.spec
         self.tokenizer = FolderTokenizer(weights.folder)
         self.passes = passes
-        self.batch_tokens = _BATCH_TOKENS[model.device.type]
+        self.batch_tokens = PASS_TOKENS[model.device.type]
         self._model = model
         self._pool = ThreadPoolExecutor(passes, thread_name_prefix="forward")
         self._tokenizing = threading.Lock()  # the tokenizer inside the model is not safe in two threads
 
     @classmethod
-    def load(cls, weights: Weights, *, device: Device = "auto", threads: int = 0) -> "SentenceTransformerEmbedder":
+    def load(
+        cls, weights: Weights, *, device: Device = "auto", threads: int = 0, setting: str = "embedding.device"
+    ) -> "SentenceTransformerEmbedder":
         """Loads and warms up the model: about 7 s the first time in a process, 0.5 s after that.
 
         `threads` is how many forward passes run at once on the CPU, 0 for one per core; torch is left one thread for
-        each, in the whole process. Raises SettingsError where the model or the device cannot be used.
+        each, in the whole process. Raises SettingsError where the model or the device, which `setting` names, cannot be
+        used.
         """
-        model = _load(weights, device)
-        embedder = cls(weights, model, passes=(threads or _cores()) if model.device.type == "cpu" else 1)
+        model = _load(weights, device, setting)
+        embedder = cls(weights, model, passes(model.device.type, threads))
         width = embedder._forward(["The first pass allocates what later ones reuse."]).shape[1]
         if width != weights.spec.dimension:
             raise SettingsError(
@@ -73,7 +72,8 @@ class SentenceTransformerEmbedder:
 
     def _embed(self, texts: list[str], shares: int) -> Vector:
         vectors = np.empty((len(texts), self.spec.dimension), dtype=np.float32)
-        batches = list(self._batches(texts, shares))
+        counts = [min(count, self.spec.max_tokens) for count in self.tokenizer.counts(texts)]
+        batches = list(by_length(counts, min(self.batch_tokens, sum(counts) // shares)))
         run = map if len(batches) == 1 else self._pool.map
         for batch, rows in zip(
             batches, run(self._forward, [[texts[i] for i in batch] for batch in batches]), strict=True
@@ -81,21 +81,31 @@ class SentenceTransformerEmbedder:
             vectors[batch] = rows
         return vectors
 
-    def _batches(self, texts: list[str], shares: int) -> Iterator[list[int]]:
-        """Positions of texts of like length, longest first, so that little is padded and memory peaks at once."""
-        reads = self.spec.max_tokens
-        counts = [min(count, reads) for count in self.tokenizer.counts(texts)]
-        tokens = min(self.batch_tokens, sum(counts) // shares)
-        batch: list[int] = []
-        for position in sorted(range(len(texts)), key=counts.__getitem__, reverse=True):
-            if batch and (len(batch) + 1) * counts[batch[0]] > tokens:
-                yield batch
-                batch = []
-            batch.append(position)
-        if batch:
-            yield batch
+    def token_vectors(self, texts: list[str]) -> list[Vector]:
+        """Of each text the vectors of its tokens without the special ones, shape (tokens, width), rows of length 1.
+
+        One forward pass, whatever the number of texts; no prefix is added. Raises Unavailable.
+        """
+        import torch
+
+        def read(made: dict[str, Any]) -> list[Vector]:
+            rows = torch.nn.functional.normalize(made["token_embeddings"], dim=2).cpu().numpy()
+            special = np.isin(made["input_ids"].cpu().numpy(), self._model.tokenizer.all_special_ids)  # padding, too
+            return [of_text[~left_out] for of_text, left_out in zip(rows, special, strict=True)]
+
+        return self._pass(texts, read)
 
     def _forward(self, texts: list[str]) -> Vector:
+        import torch
+
+        def read(made: dict[str, Any]) -> Vector:
+            vectors: Vector = torch.nn.functional.normalize(made["sentence_embedding"], dim=1).cpu().numpy()
+            return vectors
+
+        return self._pass(texts, read)
+
+    def _pass(self, texts: list[str], read: Callable[[dict[str, Any]], Made]) -> Made:
+        """What `read` makes of the model's outputs for the texts."""
         # Not `encode`: its checks cost a query a third of its time.
         import torch
 
@@ -104,33 +114,18 @@ class SentenceTransformerEmbedder:
         try:
             with torch.inference_mode():
                 here = {k: v.to(self._model.device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
-                rows = self._model.forward(here)["sentence_embedding"]
-                vectors: Vector = torch.nn.functional.normalize(rows, dim=1).cpu().numpy()
+                return read(self._model.forward(here))
         except RuntimeError as error:  # torch's own, out of memory among them
             raise Unavailable(f"The embedding model {self.spec.name} failed on {len(texts)} texts: {error}") from error
-        return vectors
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _load(weights: Weights, device: Device) -> "SentenceTransformer":
-    os.environ["HF_HUB_OFFLINE"] = "1"  # these are read once, when the libraries are imported
-    # oneDNN keeps what it compiled for each shape of a batch. Bounded, the process stays at 0.8 GB, and not at 1.9,
-    # after a few hundred documents, at the same rate.
-    for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
-        os.environ.setdefault(cache, "16")
+def _load(weights: Weights, device: Device, setting: str) -> "SentenceTransformer":
+    chosen = prepare(device, setting)
     import torch
     from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
 
-    from indexes.embedders.packed_linear import pack_linears
+    from indexes.packed_linear import pack_linears
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise SettingsError("`embedding.device` is cuda, but torch finds no CUDA device: set it to auto or cpu.")
-    chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         model = SentenceTransformer(
             str(weights.folder), device=chosen, local_files_only=True, model_kwargs={"dtype": torch.float32}
@@ -138,6 +133,5 @@ def _load(weights: Weights, device: Device) -> "SentenceTransformer":
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise SettingsError(f"The model in {weights.folder} cannot be loaded: {error}") from error
     if chosen == "cpu":
-        torch.set_num_threads(1)
         pack_linears(model)
     return model.eval()

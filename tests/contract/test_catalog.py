@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 from sqlalchemy import inspect
@@ -158,8 +159,9 @@ async def test_a_newer_revision_supersedes_when_it_completes_and_not_before(data
     new_chunk = await finish(database, new)
     assert await state_of(database, old) == RevisionState.SUPERSEDED
     async with database.read() as session:
-        assert set(await visibility.visible(session, store.id, [old_chunk, new_chunk])) == {new_chunk}
         view = await visibility.view(session, "p", store.id)
+    seen = await database.snapshot(partial(visibility.sighting, view=view, chunk_ids=[old_chunk, new_chunk]))
+    assert (set(seen.chunks), seen.settled) == ({new_chunk}, False)
     assert view.hidden == (old.id,)
 
 
@@ -259,15 +261,13 @@ async def test_another_project_sees_nothing(database: Database) -> None:
 async def test_a_key_is_known_until_it_is_revoked(database: Database) -> None:
     async with database.write() as session:
         row, secret = await keys.create(session, "ci", "p", Role.READ)
-    async with database.read() as session:
-        caller = await keys.caller(session, secret)
-        assert caller is not None
-        assert (caller.project, caller.role) == ("p", Role.READ)
-        assert await keys.caller(session, secret + "x") is None
+    caller = await database.snapshot(partial(keys.caller, secret=secret))
+    assert caller is not None
+    assert (caller.project, caller.role) == ("p", Role.READ)
+    assert await database.snapshot(partial(keys.caller, secret=secret + "x")) is None
     async with database.write() as session:
         await keys.revoke(session, row.id)
-    async with database.read() as session:
-        assert await keys.caller(session, secret) is None
+    assert await database.snapshot(partial(keys.caller, secret=secret)) is None
 
 
 async def test_an_idempotency_key_belongs_to_one_request(database: Database) -> None:

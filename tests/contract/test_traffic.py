@@ -35,7 +35,7 @@ def test_a_canary_gets_its_share_of_the_keys_and_keeps_them(share: float, prefix
 
     mine = canaries(share)
     deviation = (share * (1 - share) / KEYS) ** 0.5
-    assert abs(len(mine) / KEYS - share) <= 6 * deviation
+    assert abs(len(mine) / KEYS - share) <= 6 * deviation + 5 / KEYS  # a few keys: small shares are skewed
     assert canaries(share) == mine
     assert canaries(share / 2) <= mine
 

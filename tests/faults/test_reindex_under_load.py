@@ -26,7 +26,8 @@ from tests.faults.verdict import Verdict, unfinished, verdict
 
 OTHER = "minilm-with-prefix"
 BUILD_S = 300.0
-GATE = {"max_p95_ratio": 1000, "min_queries": 12}
+# The gate passes what is as good, whatever a busy machine and twenty documents that are all alike make of it.
+GATE = {"max_p95_ratio": 1000, "max_ndcg_loss": 0.5, "min_queries": 12}
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_changing_the_model_of_a_store_in_use(
             reading(installation, store, ledger, seed) as readers,
         ):
             with _repeatedly(writer.work), _repeatedly(asker.ask):
-                moments = _change_and_go_back(installation, client, ledger, random.Random(seed + 2))
+                moments = _change_and_go_back(installation, client, documents, random.Random(seed + 2))
             stuck = unfinished(client)
         _forget_the_fillers(client, documents)
         found = verdict(installation, client, ledger, stuck)
@@ -78,13 +79,14 @@ def test_changing_the_model_of_a_store_in_use(
 
 
 def _change_and_go_back(
-    installation: ScaledOut, client: Client, ledger: Ledger, dice: random.Random
+    installation: ScaledOut, client: Client, documents: int, dice: random.Random
 ) -> dict[str, float]:
     """Build, promote, roll back, promote again; the moments at which each began."""
     moments = {"before": time.monotonic()}
     time.sleep(5)
     client.call("POST", f"/vector_stores/{client.store}", json={"gate": GATE})
-    queries = [{"id": key, "query": f"{key} says", "relevant": {"keys": [key]}} for key in ledger.entries]
+    fillers = [f"filler{number}.md" for number in range(documents)]  # which nobody changes meanwhile
+    queries = [{"id": key, "query": f"{key} says", "relevant": {"keys": [key]}} for key in fillers]
     client.of_store("POST", "/golden_sets", json={"name": "keys", "queries": queries})
     moments["build"] = time.monotonic()
     version = client.of_store("POST", "/index_versions", json={"embedding_model": OTHER})

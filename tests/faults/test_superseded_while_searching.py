@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import threading
+from functools import partial
 from typing import Any
 
 from sqlalchemy import update
@@ -74,20 +75,27 @@ async def test_a_search_that_began_before_finds_what_came_in_its_place(storage: 
         staged.on_stage = True
         await ingest.attach(store, "a.md", "The new text.")
         assert await asyncio.to_thread(staged.stored.wait, _WAIT_S)
-        (hit,) = await searcher.search("p", store.id, Query(("text",), limit=5))
+        (hit,) = (await searcher.search("p", store.id, Query(("text",), limit=5))).hits
     assert hit.chunk.text == "The new text."
 
 
 async def test_a_revision_that_came_and_went_meanwhile_is_noticed(storage: Storage, ingest: Any) -> None:
     store = await ingest.store()
-    await ingest.attach(store, "a.md", "The text.")
+    first = await ingest.attach(store, "a.md", "The text.")
+    await ingest.attach(store, "a.md", "A newer text.")
     async with storage.database.write() as session:
         await session.execute(update(Revision).values(has_points=True))
+        await session.execute(update(Revision).where(Revision.id == first.id).values(state=RevisionState.CURRENT))
     async with storage.database.read() as session:
         before = await visibility.view(session, "p", store.id)
-        assert not await visibility.any_came(session, before)
+    assert await settled(storage, before)
     async with storage.database.write() as session:
         await session.execute(update(Revision).values(state=RevisionState.SUPERSEDED))
+    assert not await settled(storage, before)
     async with storage.database.read() as session:
-        assert await visibility.any_came(session, before)
-        assert not await visibility.any_came(session, await visibility.view(session, "p", store.id))
+        after = await visibility.view(session, "p", store.id)
+    assert await settled(storage, after)
+
+
+async def settled(storage: Storage, view: visibility.View) -> bool:
+    return (await storage.database.snapshot(partial(visibility.sighting, view=view, chunk_ids=[]))).settled

@@ -30,6 +30,7 @@ from api.wire.vector_stores import FileCounts, VectorStore, VectorStoreCreate
 from generation.model import Answer, Answered, Citation, CitationAdded, Passage, TextDelta, Verdict
 from indexes.errors import InvalidRequest, Overloaded, TooLarge, Unauthenticated
 from indexes.model import Chunk, Hit, Scores, Span
+from retrieval.search import Results
 
 TEXT = "Staff may take 25 days of leave."
 HIT = Hit(
@@ -171,7 +172,7 @@ class Server:
         return Page[VectorStoreFile].of(list(self.attached.values()), has_more=False)
 
     def search(self, body: SearchRequest) -> SearchPage:
-        return SearchPage.of(body.queries, [HIT])
+        return SearchPage.of(Results([HIT], body.queries, HIT.index_version), explain=body.explain)
 
     async def respond(self, body: ResponseCreate) -> EventStream:
         draft = ResponseDraft("resp_1", "fs_1", "msg_1", 1, "extractive", body)

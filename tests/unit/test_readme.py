@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 from api.settings import Loaded, Settings
 from generation.settings import LlmSettings
 from indexes.engines.settings import QdrantServerEngineSettings, RemoteEngineSettings
+from indexes.rerankers.settings import CrossEncoderSettings, MaxSimSettings, RerankServerSettings
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -24,6 +25,9 @@ def table() -> str:
     for prefix, model in (
         ("engine", QdrantServerEngineSettings),
         ("engine", RemoteEngineSettings),
+        ("rerank", MaxSimSettings),
+        ("rerank", CrossEncoderSettings),
+        ("rerank", RerankServerSettings),
         ("generation.llms[]", LlmSettings),
     ):
         for name, field in model.model_fields.items():

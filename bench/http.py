@@ -1,6 +1,6 @@
 """What the platform adds to a search of the bare engine, in this process and over HTTP.
 
-    python -m bench.search --data ../shared/data [--cache .citewell/bench] [--large] [--queries 300]
+    python -m bench.http --data ../shared/data [--cache .citewell/bench] [--large] [--queries 300]
 
 In this process: `Searcher.search` beside the engine's own dense and sparse query on the same shard, with the query's
 vector given, on made-up chunks: 10,000, with --large 100,000 too. Over HTTP: SciFact with the real model, beside
@@ -13,10 +13,14 @@ import asyncio
 import shutil
 import tempfile
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
+import orjson
 
 from bench.home import PROJECT, STORE, Home
 from bench.judged import scifact
@@ -64,21 +68,27 @@ async def _beside_service(home: Home, service: Service, alone: Sequence[str], to
     async def whole(text: str) -> None:
         await searcher.search(PROJECT, STORE, Query((text,), LIMIT))
 
-    async with _client(service) as client:
+    with Client(service) as client:
 
         async def over_http(text: str) -> None:
-            await _ask(client, text)
+            await asyncio.to_thread(client.search, text)
 
         encode, query = _bare(home)
         name = "encode + bare engine"
         rivals = {name: query, "encode alone": encode, WHOLE: whole, "over HTTP, 1 client": over_http}
         times = await take_turns(rivals, alone, _WARM)
-        crowd, elapsed_s = await _crowd(client, together)
     print(
         f"SciFact, all-MiniLM-L6-v2, {len(alone) - _WARM} queries one after another, {LIMIT} hits; every query is new"
     )
-    _print({**times, f"over HTTP, {CLIENTS} clients": crowd}, times[name])
-    print(f"{CLIENTS} clients: {len(together) / elapsed_s:.1f} searches/s; one: {1e3 / times[name].p50_ms:.1f} bare\n")
+    _print(times, times[name])
+    half = len(together) // 2
+    rates = {
+        f"encode + bare engine, {CLIENTS} threads": await asyncio.to_thread(_bare_rate, query, together[:half]),
+        f"over HTTP, {CLIENTS} clients": await asyncio.to_thread(_http_rate, service, together[half:]),
+    }
+    print_table(["", "searches/s"], [[who, rate] for who, rate in rates.items()])
+    bare, ours = rates.values()
+    print(f"Over HTTP with {CLIENTS} clients: {ours / bare:.2f} times the bare rate.\n")
 
 
 def _bare(home: Home) -> tuple[Callable[[str], Awaitable[None]], Callable[[str], Awaitable[None]]]:
@@ -99,30 +109,51 @@ def _bare(home: Home) -> tuple[Callable[[str], Awaitable[None]], Callable[[str],
     return encode, query
 
 
-async def _crowd(client: httpx.AsyncClient, texts: Sequence[str]) -> tuple[Times, float]:
-    """Each of several clients asks one query after another; seconds in all."""
-    times, waiting = Times(), list(texts)
+def _bare_rate(query: Callable[[str], Awaitable[None]], texts: Sequence[str]) -> float:
+    """Queries a second of the bare parts, asked by as many threads as there are clients."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        list(threads.map(lambda text: asyncio.run(query(text)), texts))
+    return len(texts) / (time.perf_counter() - began)
 
-    async def one() -> None:
-        while waiting:
-            text = waiting.pop()
-            with times.one():
-                await _ask(client, text)
+
+def _http_rate(service: Service, texts: Sequence[str]) -> float:
+    """Searches a second of all clients together, each asking one query after another."""
+    waiting = deque(texts)
+
+    def ask() -> None:
+        with Client(service) as client:
+            while waiting:
+                client.search(waiting.popleft())
 
     began = time.perf_counter()
-    await asyncio.gather(*(one() for _ in range(CLIENTS)))
-    return times, time.perf_counter() - began
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        for done in [threads.submit(ask) for _ in range(CLIENTS)]:
+            done.result()
+    return len(texts) / (time.perf_counter() - began)
 
 
-def _client(service: Service) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=f"{service.url}/v1", headers={"authorization": f"Bearer {service.key}"}, timeout=60
-    )
+class Client:
+    """One connection. A client that does more for each request would take part of the cores that are measured."""
 
+    def __init__(self, service: Service) -> None:
+        self._connection = HTTPConnection(urlsplit(service.url).netloc, timeout=60)
+        self._headers = {"authorization": f"Bearer {service.key}", "content-type": "application/json"}
 
-async def _ask(client: httpx.AsyncClient, text: str) -> None:
-    reply = await client.post(f"/vector_stores/{STORE}/search", json={"query": text, "max_num_results": LIMIT})
-    reply.raise_for_status()
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def search(self, text: str) -> bytes:
+        """The body of the reply."""
+        body = orjson.dumps({"query": text, "max_num_results": LIMIT})
+        self._connection.request("POST", f"/v1/vector_stores/{STORE}/search", body, self._headers)
+        reply = self._connection.getresponse()
+        content = reply.read()
+        assert reply.status == 200, content
+        return content
 
 
 def _print(times: dict[str, Times], base: Times) -> None:

@@ -1,0 +1,1 @@
+"""The adapters of rerankers: cross-encoders, late interaction, model servers, and batching."""

@@ -1,0 +1,42 @@
+"""A reranker that another process has loaded: `citewell retrieval`, over a unix socket or HTTP."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from indexes.embedder import Tokenizer
+from indexes.model import Vector
+from indexes.remote.endpoint import Endpoint, encode
+from indexes.reranker import RerankerSpec
+
+
+class RemoteReranker:
+    """One model for one event loop. The server refuses a spec that is not the one of its own model."""
+
+    def __init__(self, endpoint: Endpoint, spec: RerankerSpec, tokenizer: Tokenizer) -> None:
+        self._endpoint = endpoint
+        self._client = endpoint.async_client()
+        self._spec = spec
+        self._tokenizer = tokenizer
+
+    @property
+    def spec(self) -> RerankerSpec:
+        """What the model is."""
+        return self._spec
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """How it counts text, here in this process."""
+        return self._tokenizer
+
+    async def scores(self, query: str, texts: Sequence[str]) -> Vector:
+        """As `SharedReranker.scores`."""
+        content = encode({"spec": asdict(self._spec), "query": query, "texts": list(texts)})
+        with self._endpoint.errors():
+            reply = await self._client.post("/rerank", content=content)
+        return np.array(self._endpoint.read(reply)["scores"], dtype=np.float32)
+
+    async def close(self) -> None:
+        """Disconnect; the model goes on serving others."""
+        await self._client.aclose()

@@ -1,0 +1,44 @@
+"""What searches of this process may see: views of the catalog, each used by the searches of a moment."""
+
+import time
+from collections import OrderedDict
+from dataclasses import replace
+
+from indexes.catalog import visibility
+from indexes.catalog.database import Database
+from indexes.catalog.visibility import View
+from retrieval.query import Query
+
+_FRESH_S = 0.5
+_STORES = 1_000
+
+
+class Views:
+    """Takes views, and hands one out again for a moment while nothing is being written to its store.
+
+    A search that ends by `visibility.sighting` finds out where its view was too old, and takes a new one: I4 holds, and
+    a promote or a delete shows in the next search, whoever did it.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._recent: OrderedDict[tuple[str, str], View] = OrderedDict()
+
+    async def view(self, project: str, store_id: str, query: Query, *, fresh: bool) -> View:
+        """Where to search. Raises NotFound and Conflict as `visibility.view` does."""
+        now = query.index_version is None and query.snapshot is None
+        recent = self._recent.get((project, store_id)) if now and not fresh else None
+        if recent is not None and 0 <= time.time() - recent.taken_at < _FRESH_S:
+            return replace(recent, reused=True)
+        async with self._database.read() as session:
+            view = await visibility.view(session, project, store_id, query.index_version, query.snapshot)
+        if now:
+            self._keep((project, store_id), view)
+        return view
+
+    def _keep(self, place: tuple[str, str], view: View) -> None:
+        self._recent.pop(place, None)
+        if not view.hidden:
+            self._recent[place] = view
+            if len(self._recent) > _STORES:
+                self._recent.popitem(last=False)
