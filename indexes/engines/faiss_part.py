@@ -5,7 +5,7 @@ Row numbers count from 0 in the order in which rows were given. A part never cha
 
 import json
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import faiss
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from indexes.engines.dense_plan import Effort, wants_graph
 from indexes.engines.faiss_lists import Lists
-from indexes.engines.faiss_scan import Numbers, best, products
+from indexes.engines.faiss_scan import Nearest, Numbers, best, products
 from indexes.errors import Unavailable
 from indexes.model import Vector
 
@@ -32,14 +32,6 @@ _INDEX, _LISTS, _FACTS = "index.faiss", "lists.npz", "effort.json"
 
 class Stopped(Unavailable):
     """The service ends while a part is built; nothing was changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nearest:
-    """Rows and their inner products with the query, in no order."""
-
-    rows: Numbers
-    scores: Vector
 
 
 Efforts = tuple[Effort, Effort | None]
