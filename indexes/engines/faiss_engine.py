@@ -3,23 +3,27 @@
 import threading
 from pathlib import Path
 
+from indexes.engines.device_memory import DeviceMemory
 from indexes.engines.faiss_files import FaissFiles
 from indexes.engines.faiss_index import FaissIndex
 from indexes.engines.faiss_upkeep import FaissUpkeep
 from indexes.engines.faiss_version import FaissVersion
+from indexes.engines.gpu_device import Device
 from indexes.engines.settings import FaissEngineSettings
 from indexes.index import Engine, Index
 from indexes.manifest import Manifest
+from indexes.room import MEBIBYTE
 
 
 class FaissEngine:
     """Must be the only writer of what it wraps: other processes share it through `citewell retrieval`."""
 
-    def __init__(self, settings: FaissEngineSettings, inner: Engine, root: Path) -> None:
+    def __init__(self, settings: FaissEngineSettings, inner: Engine, root: Path, device: Device | None = None) -> None:
         self._settings = settings
         self._inner = inner
         self._files = FaissFiles(root)
-        self._upkeep = FaissUpkeep(settings.open_versions, settings.merge_threads)
+        memory = DeviceMemory(device, settings.device_memory_mb * MEBIBYTE) if device else None
+        self._upkeep = FaissUpkeep(settings.open_versions, settings.merge_threads, memory)
         self._lock = threading.Lock()
         self._indexes: dict[str, FaissIndex] = {}
 

@@ -1,5 +1,6 @@
 """Dense search in memory by FAISS, over the points of another engine, which keeps them and does everything else."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,9 +10,12 @@ from indexes.engines.faiss_scan import unit
 from indexes.engines.faiss_search import search
 from indexes.engines.faiss_upkeep import FaissUpkeep
 from indexes.engines.faiss_version import FaissVersion
+from indexes.engines.gpu_device import DeviceFailure
 from indexes.filters import Filter
 from indexes.manifest import Manifest
 from indexes.model import Attributes, Match, Matches, Page, Point, SparseVector, Vector
+
+log = logging.getLogger(__name__)
 
 
 class FaissIndex:
@@ -55,10 +59,9 @@ class FaissIndex:
         exact: bool = False,
     ) -> Matches:
         require_dimension(vector, self._dimension)
-        if now := self.version.now:
-            found = search(now, unit(vector), limit, where, hidden, exact=exact)
-            if found is not None:
-                return found
+        found = self._search(vector, limit, where, hidden, exact=exact)
+        if found is not None:
+            return found
         self._keep_up()
         return self._inner.dense(vector, limit, where, hidden, exact=exact)
 
@@ -78,6 +81,20 @@ class FaissIndex:
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
         return self._inner.vectors(chunk_ids)
+
+    def _search(
+        self, vector: Vector, limit: int, where: Filter | None, hidden: Sequence[str], *, exact: bool
+    ) -> Matches | None:
+        now = self.version.now
+        if now is None:
+            return None
+        try:
+            return search(now, unit(vector), limit, where, hidden, exact=exact)
+        except DeviceFailure as error:
+            log.warning("index version %s goes on without the device: %s", self.version.version_id, error)
+            assert now.part is not None
+            self.version.place(now.part, self.version.placement, None)
+            return self._search(vector, limit, where, hidden, exact=exact)
 
     def _keep_up(self) -> None:
         if not self.version.loaded or self.version.due():

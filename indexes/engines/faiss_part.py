@@ -5,8 +5,7 @@ Row numbers count from 0 in the order in which rows were given. A part never cha
 
 import json
 import threading
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import faiss
@@ -15,17 +14,17 @@ from numpy.typing import NDArray
 
 from indexes.engines.dense_plan import Effort, wants_graph
 from indexes.engines.faiss_lists import Lists
-from indexes.engines.faiss_scan import Numbers, best, products
+from indexes.engines.faiss_scan import Nearest, Numbers, best, products
 from indexes.errors import Unavailable
 from indexes.model import Vector
 
 RECALL = 0.98
-"""Aimed at among stored vectors; questions are a little harder, and 0.95 is promised."""
+"""Aimed at with stored vectors as questions; what people ask is a little harder, and 0.95 is promised."""
 
 _LINKS = 32  # of a row in the graph
 _CONSTRUCTION = 64
-_QUERIES = 128  # stored vectors that stand for questions when effort is measured
-_LADDER = (16, 32, 64, 128, 256, 512, 1024)
+_QUESTIONS = 128  # by which effort is measured
+_LADDER = (16, 24, 32, 48, 64, 128, 256, 512, 1024)
 _SLICE = 4_000  # rows added between two looks at whether to stop, some seconds
 _MARGIN = 8  # times the limit: so many rows at least are compared with where a filter forbids what lies near
 _INDEX, _LISTS, _FACTS = "index.faiss", "lists.npz", "effort.json"
@@ -33,14 +32,6 @@ _INDEX, _LISTS, _FACTS = "index.faiss", "lists.npz", "effort.json"
 
 class Stopped(Unavailable):
     """The service ends while a part is built; nothing was changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nearest:
-    """Rows and their inner products with the query, in no order."""
-
-    rows: Numbers
-    scores: Vector
 
 
 Efforts = tuple[Effort, Effort | None]
@@ -60,27 +51,38 @@ class Part:
 
     @classmethod
     def build(cls, vectors: Vector, stop: threading.Event) -> "Part":
-        """A new part of these rows, shape (rows, dimension). Raises Stopped soon after `stop` is set."""
+        """A new part of these rows, shape (rows, dimension), in an order without meaning.
+
+        Raises Stopped soon after `stop` is set.
+        """
         lists = Lists.train(vectors)
         flat = faiss.IndexFlatIP(vectors.shape[1])
-        _add(flat, vectors, stop)
-        effort = _lists_effort(flat, lists)
+        known, questions = _split(vectors)
+        _add(flat, known, stop)
+        effort = _lists_effort(flat, lists, questions)
         if not wants_graph(len(vectors), len(lists.centroids), effort.ten):
+            _add(flat, questions, stop)
             return cls(flat, lists, len(vectors), (effort, None))
         graph = faiss.IndexHNSWFlat(vectors.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
         graph.hnsw.efConstruction = _CONSTRUCTION
-        _add(graph, vectors, stop)
-        return cls(graph, lists, len(vectors), (effort, _graph_effort(flat, graph)))
+        _add(graph, known, stop)
+        efforts = effort, _graph_effort(flat, graph, questions)
+        _add(graph, questions, stop)
+        return cls(graph, lists, len(vectors), efforts)
 
     def grown(self, vectors: Vector, folder: Path, stop: threading.Event) -> "Part":
         """A part with more rows behind these; `folder` is where this one lies. Raises Stopped soon after `stop`."""
         # Read anew: adding to a mapped index ends the process.
         index = faiss.read_index(str(folder / _INDEX))
-        _add(index, vectors, stop)
-        lists = self._lists.extended(vectors)
-        flat = faiss.downcast_index(index.storage) if self.graph else index
-        efforts = _lists_effort(flat, lists), _graph_effort(flat, index) if self.graph else None
-        return Part(index, lists, self.trained_rows, efforts)
+        known, questions = _split(vectors)
+        _add(index, known, stop)
+        efforts = self.lists, self.graph
+        if len(questions) == _QUESTIONS:
+            flat = faiss.downcast_index(index.storage) if self.graph else index
+            graph = _graph_effort(flat, index, questions) if self.graph else None
+            efforts = _lists_effort(flat, self._lists.extended(known), questions), graph
+        _add(index, questions, stop)
+        return Part(index, self._lists.extended(vectors), self.trained_rows, efforts)
 
     def compare(self, query: Vector, fetch: int, rows: Numbers | None = None) -> Nearest:
         """The best `fetch` of these rows or of all, exactly."""
@@ -135,32 +137,32 @@ def _add(index: faiss.Index, vectors: Vector, stop: threading.Event) -> None:
         index.add(vectors[start : start + _SLICE])
 
 
-def _lists_effort(flat: faiss.Index, lists: Lists) -> Effort:
-    queries, own, neighbours = _sample(flat, 100)
-    ranks = np.where(neighbours == own[:, None], 1, lists.ranks(queries, neighbours))
-    return Effort(*(int(np.quantile(ranks[:, 1 : 1 + count], RECALL)) for count in (10, 100)))
+def _split(vectors: Vector) -> tuple[Vector, Vector]:
+    """The rows, and a few at the end that stand for questions before they are added: a stored one finds itself."""
+    at = len(vectors) - min(_QUESTIONS, len(vectors) // 10)
+    return vectors[:at], vectors[at:]
 
 
-def _graph_effort(flat: faiss.Index, graph: faiss.Index) -> Effort:
-    return Effort(*(_lowest(_recalls(flat, graph, count)) for count in (10, 100)))
+def _lists_effort(flat: faiss.Index, lists: Lists, questions: Vector) -> Effort:
+    return Effort(*(_probes(flat, lists, questions, count) for count in (10, 100)))
 
 
-def _recalls(flat: faiss.Index, graph: faiss.Index, count: int) -> Iterator[tuple[int, float]]:
-    queries, _, neighbours = _sample(flat, count)
+def _probes(flat: faiss.Index, lists: Lists, questions: Vector, count: int) -> int:
+    if not len(questions):
+        return len(lists.centroids)
+    _, nearest = flat.search(questions, min(count, flat.ntotal))
+    return int(np.quantile(lists.ranks(questions, nearest), RECALL, method="higher"))
+
+
+def _graph_effort(flat: faiss.Index, graph: faiss.Index, questions: Vector) -> Effort:
+    return Effort(*(_neighbours(flat, graph, questions, count) for count in (10, 100)))
+
+
+def _neighbours(flat: faiss.Index, graph: faiss.Index, questions: Vector, count: int) -> int:
+    _, nearest = flat.search(questions, count)
     for effort in _LADDER:
-        parameters = faiss.SearchParametersHNSW(efSearch=effort)
-        _, found = graph.search(queries, neighbours.shape[1], params=parameters)
-        pairs = zip(found, neighbours[:, 1:], strict=True)
-        yield effort, float(np.mean([np.isin(true, some).mean() for some, true in pairs]))
-
-
-def _lowest(recalls: Iterator[tuple[int, float]]) -> int:
-    return next((effort for effort, recall in recalls if recall >= RECALL), _LADDER[-1])
-
-
-def _sample(flat: faiss.Index, count: int) -> tuple[Vector, Numbers, Numbers]:
-    """Stored vectors, their rows, and the rows nearest to each, itself first."""
-    own = np.random.default_rng(1).choice(flat.ntotal, min(_QUERIES, flat.ntotal), replace=False)
-    queries = _block(flat)[np.sort(own)]
-    _, neighbours = flat.search(queries, min(count + 1, flat.ntotal))
-    return queries, np.sort(own), neighbours
+        _, found = graph.search(questions, count, params=faiss.SearchParametersHNSW(efSearch=effort))
+        pairs = zip(found, nearest, strict=True)
+        if np.mean([np.isin(true, some).mean() for some, true in pairs]) >= RECALL:
+            return effort
+    return _LADDER[-1]

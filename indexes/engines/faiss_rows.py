@@ -17,6 +17,7 @@ from indexes.engines.attribute_columns import AttributeColumns, Groups
 from indexes.engines.dense_plan import Shape
 from indexes.engines.faiss_part import Part
 from indexes.engines.faiss_scan import Numbers, unit
+from indexes.engines.gpu_device import DeviceIndex
 from indexes.engines.growing import Growing
 from indexes.engines.points import chunk_number
 from indexes.filters import Filter
@@ -30,6 +31,7 @@ class Table:
 
     def __init__(self, dimension: int) -> None:
         self.part: Part | None = None
+        self.device: DeviceIndex | None = None  # the same rows as the part
         self.chunks = Growing(np.uint8, 16)
         self.groups = Growing(np.int32)
         self.alive = Growing(np.bool_)
@@ -92,12 +94,13 @@ class Table:
             rows = column.view()
             column.reset(np.concatenate([rows[kept], rows[seen:]]))
         self.delta.reset(delta.copy())
-        self.part = part
+        self.part, self.device = part, None
 
     def snapshot(self) -> "Snapshot":
         """The rows as they are now."""
         return Snapshot(
             self.part,
+            self.device,
             self.chunks.view(),
             self.groups.view(),
             self.alive.view(),
@@ -133,6 +136,7 @@ class Snapshot:
     """The rows at one moment, for any number of readers. Columns are parallel; `delta` has the rows behind `main`."""
 
     part: Part | None
+    device: DeviceIndex | None
     chunks: NDArray[np.uint8]
     groups: NDArray[np.int32]
     alive: NDArray[np.bool_]
@@ -148,7 +152,9 @@ class Snapshot:
     def shape(self) -> Shape:
         """What the plan asks for."""
         part = self.part
-        return Shape(part.rows, len(self.delta), part.lists, part.graph) if part else Shape(0, len(self.delta))
+        if part is None:
+            return Shape(0, len(self.delta))
+        return Shape(part.rows, len(self.delta), part.lists, part.graph, device=self.device is not None)
 
     def select(self, where: Filter | None, hidden: Sequence[str]) -> "Selection":
         """The rows that a search may find."""

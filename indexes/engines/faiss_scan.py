@@ -4,6 +4,8 @@ One thread, no GIL, no copy of the rows. numpy's matrix product is not used: its
 several queries run at once (16 ms instead of 0.4 ms for 10,000 rows on two busy cores).
 """
 
+from dataclasses import dataclass
+
 import faiss
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,14 @@ _UNIT = 1e-6
 
 Numbers = NDArray[np.int64]
 """Of rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Rows and their inner products with the query, in no order."""
+
+    rows: Numbers
+    scores: Vector
 
 
 def products(vectors: Vector, query: Vector, rows: Numbers | None = None) -> Vector:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from indexes.engines.dense_plan import Plan, Way, plan
-from indexes.engines.faiss_part import Nearest
 from indexes.engines.faiss_rows import Selection, Snapshot
-from indexes.engines.faiss_scan import best, products
+from indexes.engines.faiss_scan import Nearest, best, products
 from indexes.engines.points import ranked
 from indexes.filters import Filter
 from indexes.model import Match, Matches, Vector
@@ -16,7 +15,7 @@ from indexes.model import Match, Matches, Vector
 def search(
     now: Snapshot, query: Vector, limit: int, where: Filter | None, hidden: Sequence[str], *, exact: bool
 ) -> Matches | None:
-    """As `Index.dense`, for a query of length 1; None where the engine within should be asked."""
+    """As `Index.dense`, for a query of length 1; None where the engine within should be asked. Raises DeviceFailure."""
     selection = now.select(where, hidden)
     planned = plan(now.shape, selection.allowed, limit, exact=exact)
     if planned.way is Way.INNER:
@@ -48,6 +47,8 @@ def _main(now: Snapshot, query: Vector, planned: Plan, selection: Selection) -> 
         case Way.GRAPH:
             bitmap = selection.bitmap if planned.masked else None
             return now.part.walk(query, planned.fetch, planned.effort, bitmap)
+        case Way.DEVICE if now.device:
+            return now.device.search(query, planned.fetch)
         case Way.LISTS:
             mask = selection.mask if planned.masked else None
             return now.part.probe(query, planned.fetch, planned.effort, mask)

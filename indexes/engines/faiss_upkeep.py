@@ -7,6 +7,7 @@ import threading
 
 import faiss
 
+from indexes.engines.device_memory import DeviceMemory
 from indexes.engines.faiss_part import Stopped
 from indexes.engines.faiss_version import FaissVersion
 from indexes.errors import CitewellError, NotFound
@@ -21,7 +22,8 @@ _NICE = 10
 class FaissUpkeep:
     """Sees to versions one after another. At most `kept` of them stay in memory, those used last."""
 
-    def __init__(self, kept: int, threads: int) -> None:
+    def __init__(self, kept: int, threads: int, memory: DeviceMemory | None = None) -> None:
+        self._memory = memory
         self._kept = kept
         self._threads = threads
         self._due: queue.SimpleQueue[FaissVersion | None] = queue.SimpleQueue()
@@ -60,6 +62,8 @@ class FaissUpkeep:
                 self._make_room(version)
             if version.due():
                 version.merge(self._closing)
+            if self._memory:
+                self._memory.arrange([each for each in self._loaded if each.loaded])
         except (NotFound, Stopped):
             return True  # dropped, or closing
         except (CitewellError, OSError, RuntimeError, MemoryError) as error:

@@ -19,6 +19,8 @@ from indexes.engines.faiss_part import Part
 from indexes.engines.faiss_rows import Snapshot, Table
 from indexes.engines.faiss_saved import read_table, write_rows
 from indexes.engines.faiss_scan import Numbers
+from indexes.engines.gpu_device import DeviceIndex
+from indexes.engines.gpu_plan import Placement
 from indexes.index import Index
 from indexes.manifest import Manifest
 
@@ -47,6 +49,7 @@ class FaissVersion:
         self._table: Table | None = None
         self._now: Snapshot | None = None
         self._dropped = False
+        self.placement = Placement.CPU  # what was last arranged for the part
 
     @property
     def now(self) -> Snapshot | None:
@@ -58,6 +61,18 @@ class FaissVersion:
     def loaded(self) -> bool:
         """Whether the rows are in memory."""
         return self._now is not None
+
+    @property
+    def part(self) -> Part | None:
+        """The main part, if there is one in memory."""
+        return self._now.part if self._now else None
+
+    def place(self, part: Part, placement: Placement, device: DeviceIndex | None) -> None:
+        """From now on search this part on a device, or on the CPU."""
+        with self._writing:
+            if self._table is not None and self._table.part is part:
+                self.placement, self._table.device = placement, device
+                self._now = self._table.snapshot()
 
     @contextmanager
     def writing(self, revision_ids: Iterable[str]) -> Iterator[Callable[[Callable[[Table], None]], None]]:
@@ -85,7 +100,7 @@ class FaissVersion:
         with self._writing:
             self._read(table, self._since)
             if not self._dropped:
-                self._table, self._now = table, table.snapshot()
+                self._table, self._now, self.used_s = table, table.snapshot(), time.monotonic()
 
     def due(self) -> bool:
         """Whether the delta is large enough to be merged, or enough of the main part is gone."""
@@ -133,6 +148,7 @@ class FaissVersion:
         self._noted = set(self._since)
         # Mapped from its file: what was built would hold the vectors in memory that nobody can take away.
         table.rebase(Part.read(self._folder), kept, seen)
+        self.placement = Placement.CPU
         self._now = table.snapshot()
 
     def _start_empty(self, emptied: Snapshot) -> None:
@@ -156,6 +172,7 @@ class FaissVersion:
 
     def _forget(self) -> None:
         self._table = self._now = None
+        self.placement = Placement.CPU
 
     def _read_part(self) -> Table | None:
         """The main part with what was written since, if its files are good."""
@@ -206,14 +223,20 @@ class FaissVersion:
     def _build(self, now: Snapshot, stop: threading.Event) -> tuple[Part, Numbers]:
         """A part of the rows that are there, and which of the snapshot's rows it holds in which order."""
         old, main = now.part, now.shape.main
-        fresh = main + np.flatnonzero(now.alive[main:])
+        fresh = main + _shuffled(np.flatnonzero(now.alive[main:]))
         gone = main - int(np.count_nonzero(now.alive[:main]))
         grows = gone <= _GONE_SHARE * main and main + len(fresh) <= _OUTGROWN * (old.trained_rows if old else 0)
         if old and grows and self._folder:
             part = old.grown(now.delta[fresh - main], self._folder, stop)
             return part, np.concatenate([np.arange(main), fresh])
-        kept = np.flatnonzero(now.alive)
-        vectors = now.delta[fresh - main]
+        kept = _shuffled(np.flatnonzero(now.alive))
+        vectors = np.empty((len(kept), now.delta.shape[1]), dtype=np.float32)
+        vectors[kept >= main] = now.delta[kept[kept >= main] - main]
         if old:
-            vectors = np.concatenate([old.vectors[kept[kept < main]], vectors])
+            vectors[kept < main] = old.vectors[kept[kept < main]]
         return Part.build(vectors, stop), kept
+
+
+def _shuffled(rows: Numbers) -> Numbers:
+    """A part measures itself by some of its rows, which must not be all of one document."""
+    return np.random.default_rng(1).permutation(rows)

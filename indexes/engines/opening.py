@@ -46,8 +46,11 @@ def open_engine(settings: EngineSettings, home: Path) -> Engine:
 def _faiss(settings: FaissEngineSettings, home: Path) -> Engine:
     try:
         from indexes.engines.faiss_engine import FaissEngine
+        from indexes.engines.faiss_gpu import cuda_device
     except ImportError as error:
         raise SettingsError(
             "`kind = faiss` needs FAISS: install `citewell[faiss]`, or `citewell[gpu]` on a machine with CUDA."
         ) from error
-    return FaissEngine(settings, open_engine(settings.inner, home), (settings.root or home / "faiss").expanduser())
+    device = None if settings.device == "cpu" else cuda_device(required=settings.device == "cuda")
+    root = (settings.root or home / "faiss").expanduser()
+    return FaissEngine(settings, open_engine(settings.inner, home), root, device)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from indexes.settings import Section
 
@@ -85,6 +85,18 @@ class FaissEngineSettings(Section):
         "version if that is more. Until then they are compared one by one, about 0.1 ms per 1000.",
     )
     merge_threads: int = Field(1, ge=1, le=64, description="Threads of low priority that build.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where main parts are searched: `cuda` refuses to start without a GPU, `auto` does not."
+    )
+    device_memory_mb: int = Field(
+        4_096, ge=1, description="What the indexes may take of the GPU's memory; the rest is searched on the CPU."
+    )
+
+    @field_validator("inner", mode="before")
+    @classmethod
+    def _embedded(cls, inner: object) -> object:
+        """Its kind may be left out, as that of `engine` itself."""
+        return {"kind": "qdrant_edge", **inner} if isinstance(inner, dict) else inner
 
 
 EngineSettings = Annotated[

@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from api.settings import Loaded, Settings
 from generation.settings import LlmSettings
-from indexes.engines.settings import QdrantServerEngineSettings, RemoteEngineSettings
+from indexes.engines.settings import FaissEngineSettings, QdrantServerEngineSettings, RemoteEngineSettings
 from indexes.rerankers.settings import CrossEncoderSettings, MaxSimSettings, RerankServerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +25,7 @@ def table() -> str:
     for prefix, model in (
         ("engine", QdrantServerEngineSettings),
         ("engine", RemoteEngineSettings),
+        ("engine", FaissEngineSettings),
         ("rerank", MaxSimSettings),
         ("rerank", CrossEncoderSettings),
         ("rerank", RerankServerSettings),
