@@ -13,6 +13,7 @@ from indexes.catalog.database import Database
 from indexes.catalog.history import Because
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.tables import IndexVersion, VersionState
+from indexes.context import HEADINGS_1
 from indexes.embedders.models import Models
 from indexes.errors import Conflict
 from indexes.lexical import Analyser
@@ -22,14 +23,18 @@ from ingestion.chunk import check, fit
 _SAMPLE = 32
 
 
+_CONTEXTS = {HEADINGS_1: HEADINGS_1, "none": None}
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a new version should have; what is None is taken from the live one."""
+    """What a new version should have; what is None is taken from the live one. No `context` at all is "none"."""
 
     embedding_model: str | None = None
     chunking: Chunking | None = None
     lexical: LexicalSpec | None = None
     ann: AnnSpec | None = None
+    context: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,7 @@ class Reindexer:
             chunking=chunking,
             lexical=wanted.lexical or live.lexical,
             ann=wanted.ann or live.ann,
+            context=live.context if wanted.context is None else _CONTEXTS[wanted.context],
         )
 
     async def _seconds(self, manifest: Manifest, texts: list[str], chunks: int) -> float:
