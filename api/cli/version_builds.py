@@ -29,8 +29,7 @@ _Set = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="lexical.language, lexical.analysis, lexical.k, lexical.b (BM25), ann.m, ann.ef_construct (HNSW), context. "
-        "May be repeated.",
+        help="Of lexical: language, analysis, k, b (BM25). Of ann: m, ef_construct (HNSW). And context. May be repeated.",
     ),
 ]
 _POLL_S = 0.5
