@@ -15,7 +15,7 @@ QUESTIONS := --question 'How many days of annual leave do employees receive?' --
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test lint format bench bench-ingest bench-reindex stack faults mpnet constraints clean
+.PHONY: help install serve demo test lint format bench bench-ingest bench-reindex bench-search bench-gpu stack faults mpnet constraints clean
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,14 @@ bench-ingest: install ## How fast, in how much memory, and that nothing is embed
 
 bench-reindex: install ## What building an index version costs, and that nothing is embedded twice: some minutes.
 	$(BIN)/python -m bench.reindex --data $(DATA)
+
+SIZES ?= 10000,100000
+
+bench-search: install ## Dense search beside FAISS, Qdrant Edge, hnswlib and usearch; SIZES=10000,100000,1000000 takes hours.
+	$(BIN)/python -m bench.ann --data $(DATA) --sizes $(SIZES)
+
+bench-gpu: install ## Search and embedding on a CUDA device; says so where there is none.
+	$(BIN)/python -m bench.gpu
 
 stack: install ## Tests against a real vLLM server.
 	$(BIN)/python -m pytest -m stack
