@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from pathlib import Path
 
 import uvicorn
+from uvicorn.loops.auto import auto_loop_factory
 
 from api.limits import Capacity
 from api.process import KEEP_ALIVE_S, configure_logs, exit_once_drained
@@ -34,7 +35,8 @@ def retrieve(settings: Settings) -> None:
     """
     configure_logs()
     exit_once_drained()
-    asyncio.run(_retrieve(settings))
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(_retrieve(settings))
 
 
 async def _retrieve(settings: Settings) -> None:

@@ -5,8 +5,10 @@ are the values of its one knob, smallest first; () where it has none or sets it 
 """
 
 import itertools
+import threading
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -91,7 +93,7 @@ class Ours:
             time.sleep(0.1)
         if inner is not None:
             while version.now.shape.delta:  # all in the main part, as in the others
-                version.merge(_never())
+                version.merge(threading.Event())
 
 
 class Faiss:
@@ -248,18 +250,11 @@ def rivals(rows: int) -> dict[str, Rival]:
     }
     if rows <= 20_000:  # the oracle makes every comparison in Python, and is for tests
         ours["citewell exact"] = Ours(ExactEngineSettings())
-    return {
-        **ours,
+    peers: dict[str, Rival] = {
         "FAISS Flat": Faiss("Flat", ()),
         "FAISS HNSW32": Faiss("HNSW32", _LADDER),
         "FAISS IVF": Faiss("IVF{lists},Flat", _PROBES),
         "Qdrant Edge": Edge(),
-        "hnswlib": Hnswlib(),
-        "usearch": Usearch(),
     }
-
-
-def _never() -> object:
-    import threading
-
-    return threading.Event()
+    optional: dict[str, Rival] = {"hnswlib": Hnswlib(), "usearch": Usearch()}  # the `peers` extra
+    return {**ours, **peers, **{name: rival for name, rival in optional.items() if find_spec(name)}}

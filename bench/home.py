@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import insert
@@ -51,7 +51,7 @@ class Home:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, embedding: EmbeddingSettings | None = None) -> "AsyncIterator[Home]":
+    async def open(cls, embedding: EmbeddingSettings | None = None, language: str = "english") -> "AsyncIterator[Home]":
         """A new home, gone after the block. The embedding model is loaded when it is first used."""
         with tempfile.TemporaryDirectory(prefix="citewell-bench-") as scratch:
             folder = Path(scratch)
@@ -59,7 +59,9 @@ class Home:
             await schema.upgrade(database)
             engine = QdrantEdgeEngine(QdrantEdgeEngineSettings(), folder / "vectors")
             models = Models(embedding or EmbeddingSettings(), folder / "models")
-            home = cls(folder, database, engine, models, await default_manifest(models))
+            manifest = await default_manifest(models)
+            manifest = replace(manifest, lexical=replace(manifest.lexical, language=language))
+            home = cls(folder, database, engine, models, manifest)
             await home._make_store()
             try:
                 yield home

@@ -12,6 +12,8 @@ from evaluation.measures import Grades
 from indexes.model import Block, BlockKind, CanonicalText
 from ingestion.chunk import chunk
 
+XQUAD = {"ar": "arabic", "de": "german", "es": "spanish", "hi": "hindi", "ru": "russian", "zh": "chinese"}
+
 
 @dataclass(frozen=True, slots=True)
 class JudgedSet:
@@ -21,6 +23,7 @@ class JudgedSet:
     documents: Mapping[str, CanonicalText]
     queries: Mapping[str, str]
     judgements: Mapping[str, Grades]
+    language: str = "english"
 
     async def index(self, home: Home, cache: Path) -> None:
         """Put every document into the store, under its id. Embedding takes minutes the first time."""
@@ -50,10 +53,19 @@ def scifact(data: Path) -> JudgedSet:
 
 def clapnq(data: Path) -> JudgedSet:
     """CLAPnq dev, the answerable questions: each is judged against the one passage it was asked of."""
-    folder = data / "clapnq-dev"
-    asked = [row for row in _rows(folder / "qa.jsonl") if row["answerable"]]
+    return _asked("clapnq", data / "clapnq-dev")
+
+
+def xquad(data: Path, code: str, most_queries: int = 300) -> JudgedSet:
+    """XQuAD in the language of this code, one of `XQUAD`: the first questions, each judged by its own paragraph."""
+    return _asked(f"xquad {code}", data / "xquad" / code, most_queries, XQUAD[code])
+
+
+def _asked(name: str, folder: Path, most_queries: int | None = None, language: str = "english") -> JudgedSet:
+    asked = [row for row in _rows(folder / "qa.jsonl") if row["answerable"]][:most_queries]
     queries = {row["id"]: row["question"] for row in asked}
-    return JudgedSet("clapnq", _documents(folder), queries, {row["id"]: {row["context_id"]: 1.0} for row in asked})
+    judgements = {row["id"]: {row["context_id"]: 1.0} for row in asked}
+    return JudgedSet(name, _documents(folder), queries, judgements, language)
 
 
 def _documents(folder: Path) -> dict[str, CanonicalText]:

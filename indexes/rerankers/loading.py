@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from indexes.embedder import Tokenizer
-from indexes.errors import CitewellError
+from indexes.errors import CitewellError, Unavailable
 from indexes.model import Vector
 from indexes.reranker import Reranker, RerankerSpec
 from indexes.rerankers.batching import BatchingReranker
@@ -34,8 +34,13 @@ class LoadingReranker:
 
     async def scores(self, query: str, texts: Sequence[str]) -> Vector:
         """As `SharedReranker.scores`, once the model is loaded. Raises what loading raised."""
-        # Shielded: a caller that goes away must not take the model from the others.
-        reranker = await asyncio.shield(self._loading)
+        try:
+            # Shielded: a caller that goes away must not take the model from the others.
+            reranker = await asyncio.shield(self._loading)
+        except asyncio.CancelledError:
+            if not self._loading.cancelled():
+                raise
+            raise Unavailable("The reranker is being shut down: send the request again.") from None
         return await reranker.scores(query, texts)
 
     async def close(self) -> None:

@@ -107,11 +107,19 @@ async def test_scores_come_in_the_order_of_the_texts(reranker: SharedReranker) -
     assert [rows.tolist() for rows in both] == [[share(query, text) for text in texts] for query in ("two", "three")]
 
 
-async def test_what_is_closed_is_unavailable_or_refuses() -> None:
+async def test_what_is_closed_is_unavailable_also_while_it_is_being_loaded() -> None:
     batching = BatchingReranker(Open())
     await batching.close()
     with pytest.raises(Unavailable):
         await batching.scores("one", ["two"])
+    gate = threading.Event()
+    loading = LoadingReranker(Gated.spec, WORDS, lambda: Open() if gate.wait(10) else Gated())
+    waiting = asyncio.create_task(loading.scores("one", ["two"]))
+    await asyncio.sleep(0)
+    await loading.close()
+    with pytest.raises(Unavailable):
+        await waiting
+    gate.set()
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -1,0 +1,70 @@
+"""A search that runs out of time, or whose model is gone, gives what it has and says what is missing."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from indexes.catalog import versions
+from indexes.errors import Unavailable
+from indexes.model import Vector
+from retrieval.query import Query
+from retrieval.recall import RecallWatch, Replay
+from tests.workshop import MANIFEST, PROJECT, Workshop
+
+
+class Late:
+    """Models whose queries take long, or fail."""
+
+    def __init__(self, models: Any, error: Exception | None = None) -> None:
+        self._models, self._error = models, error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._models, name)
+
+    async def embedder(self, spec: Any) -> Any:
+        embedder = await self._models.embedder(spec)
+        embedder.queries = self._queries
+        return embedder
+
+    async def _queries(self, texts: Sequence[str]) -> Vector:
+        if self._error is not None:
+            raise self._error
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+
+@pytest.mark.parametrize("error", [None, Unavailable("The model server is gone.")])
+async def test_the_words_alone_decide_where_the_question_is_not_embedded(
+    workshop: Workshop, error: Exception | None
+) -> None:
+    store = await workshop.store()
+    await workshop.upload(store, "a", "A rule of herons.")
+    await workshop.work()
+    object.__setattr__(workshop.searcher._ranker, "models", Late(workshop.models, error))
+    results = await workshop.searcher.search(PROJECT, store.id, Query(("herons",), 5, within_s=0.05))
+    assert [hit.key for hit in results.hits] == ["a"]
+    (problem,) = results.explanation.problems
+    assert "words alone" in problem and (error is None or "server is gone" in problem)
+    with pytest.raises(Unavailable):
+        await workshop.searcher.search(PROJECT, store.id, Query(("herons",), 5, within_s=0.05, lexical_weight=0))
+
+
+async def test_a_sample_of_approximate_searches_is_done_again_exactly(workshop: Workshop) -> None:
+    store = await workshop.store()
+    for number in range(12):
+        await workshop.upload(store, f"{number}", f"A rule of heron {number}.")
+    await workshop.work()
+    version = await workshop.version(store.live_version)
+    index = workshop.engine.open(version.id, versions.read_manifest(version.manifest))
+    embedder = await workshop.models.embedder(MANIFEST.embedding)
+    (vector,) = await embedder.queries(["a rule of heron 3"])
+    for found in (index.dense(vector, 10), index.dense(vector, 10)[:5]):
+        watch = RecallWatch(1.0, workshop.observations.note_recall)
+        watch.consider(Replay(version.id, index, vector, None, (), found))
+        assert watch._replaying is not None
+        await watch._replaying
+    await workshop.observations.flush()
+    version = await workshop.version(store.live_version)
+    assert version.recall_samples == 2 and 0.7 <= version.recall < 1.0  # equally near chunks count as found
