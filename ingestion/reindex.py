@@ -72,7 +72,8 @@ class Reindexer:
         manifest = await self._manifest(live, wanted)
         same_cut = manifest.cut == live.cut
         chunks = now.chunks if same_cut else _recut(now, manifest.chunking)
-        has_vectors = any(one.embedding == manifest.embedding and one.cut == manifest.cut for one in kept)
+        like = (manifest.embedding, manifest.cut, manifest.context)
+        has_vectors = any((one.embedding, one.cut, one.context) == like for one in kept)
         embedded = 0 if has_vectors else chunks
         tokens = 0 if has_vectors else now.tokens
         return Plan(
