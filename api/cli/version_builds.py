@@ -29,7 +29,7 @@ _Set = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Of lexical: language, analysis, k, b (BM25). Of ann: m, ef_construct (HNSW). And context. May be repeated.",
+        help="Of lexical: language, analysis, k, b (BM25). Of ann: m, ef_construct (HNSW). And context. Repeatable.",
     ),
 ]
 _POLL_S = 0.5
