@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from generation.prompt_version import PromptVersion
 from indexes.model import Hit
 
 
@@ -86,7 +87,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked. `instructions` are the app's own; `history` is oldest first."""
+    """What is asked. `instructions` are the app's own; `history` is oldest first.
+
+    `standalone` is what it comes to without the history, where that is something else. `prompt` is the version that a
+    language model is asked with; None: the one that ships.
+    """
 
     text: str
     instructions: str | None = None
@@ -94,13 +99,21 @@ class Question:
     temperature: float | None = None
     top_p: float | None = None
     max_output_tokens: int | None = None
+    standalone: str | None = None
+    prompt: PromptVersion | None = None
+
+    @property
+    def search_text(self) -> str:
+        """What is searched for, and what the passages are held against."""
+        return self.standalone or self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer. `confidence` is in 0..1. `incomplete` names why it stopped early (`max_output_tokens`).
 
-    `fallback` is None, or says why another answerer than the wanted one made it.
+    `fallback` is None, or says why another answerer than the wanted one made it. `search_query` is what was searched
+    for where that is not the question.
     """
 
     text: str
@@ -115,6 +128,7 @@ class Answer:
     prompt_version: str | None = None
     dropped_markers: int = 0
     fallback: str | None = None
+    search_query: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
