@@ -7,6 +7,7 @@ from pydantic import Field
 from api.wire.base import Id, Label, Listed, ReplyModel, RequestModel, Text
 from api.wire.errors import ErrorReply
 from api.wire.index_versions import Reasoned
+from api.wire.pages import PageQuery
 from generation.model import Turn
 from generation.prompt_check import MAX_CHARS
 from generation.prompt_trial import Case, CasePassage, CaseResult, Expected
@@ -40,6 +41,10 @@ class PromptTestAnswer(RequestModel):
     cites: _Words = Field(default_factory=list, description="Keys of passages that the answer must cite.")
     contains: _Words = Field(default_factory=list, description="What must stand in the answer, to the letter.")
 
+    def to_expected(self) -> Expected:
+        """What is expected, as it is held against an answer."""
+        return Expected(self.model, self.abstains, tuple(self.cites), tuple(self.contains))
+
 
 class PromptTest(RequestModel):
     """One test case: what goes into a prompt, and what must come of it. That it renders is always asked."""
@@ -56,7 +61,6 @@ class PromptTest(RequestModel):
 
     def to_case(self) -> Case:
         """The case as it is run."""
-        expected = self.answer
         return Case(
             name=self.name,
             question=self.question,
@@ -66,8 +70,7 @@ class PromptTest(RequestModel):
             contains=tuple(self.contains),
             lacks=tuple(self.lacks),
             max_tokens=self.max_tokens,
-            answer=expected
-            and Expected(expected.model, expected.abstains, tuple(expected.cites), tuple(expected.contains)),
+            answer=self.answer.to_expected() if self.answer else None,
         )
 
 
@@ -78,8 +81,9 @@ class PromptCreate(Reasoned):
     """A new prompt, or a new version of the one of that name."""
 
     name: Label = Field(
+        pattern=r"^[\w.:-]+$",
         description="What people call it. `answer` is what answers where nobody names another, `condense` is what "
-        "rewrites a question of a conversation; every other name is a prompt that answers."
+        "rewrites a question of a conversation; every other name is a prompt that answers.",
     )
     text: Text = Field(
         max_length=MAX_CHARS,
@@ -115,10 +119,14 @@ class PromptLive(PromptRollback):
     force: bool = Field(False, description="Although test cases fail; needs a `reason`.")
 
 
-class PromptTrial(RequestModel):
+class PromptTrialRequest(RequestModel):
     """Run the test cases of a prompt."""
 
     version: _Version | None = Field(None, description="Left out: the newest version.")
+
+
+class PromptListQuery(PageQuery, PromptPlace):
+    """Which part of a list, and for which place."""
 
 
 class PromptDiffQuery(RequestModel):
@@ -210,8 +218,8 @@ class PromptChange(Listed):
     vector_store_id: str | None = Field(description="The store; null: the project.")
     kind: Literal["live", "rolled_back"]
     live: PromptVersionSummary | None = Field(
-        description="What is in force from here on; null: nothing of the place's own, but what its project has, or what "
-        "ships with the platform."
+        description="What is in force from here on; null: nothing of the place's own, so what its project has, or else "
+        "what ships with the platform."
     )
     actor: str = Field(description="Who did it.")
     reason: str | None = Field(description="Why, if that was said.")

@@ -6,14 +6,14 @@ A store that has none of its own follows its project; a project that has none fo
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog import prompts
 from indexes.catalog.history import Because
 from indexes.catalog.pages import Cursor, Page, page
 from indexes.catalog.prompt_tables import ChangeKind, Prompt, PromptChange, PromptText
-from indexes.errors import Conflict
+from indexes.errors import Conflict, NotFound
 from indexes.ids import Kind, new_id
 
 
@@ -21,6 +21,15 @@ async def current(session: AsyncSession, prompt: Prompt, store_id: str | None) -
     """The change that says what is in force in a store, or in the project; None where nothing was ever set there."""
     query = select(PromptChange).where(*_of(prompt, store_id)).order_by(PromptChange.seq.desc())
     return await session.scalar(query.limit(1))
+
+
+async def get(session: AsyncSession, prompt: Prompt, change_id: str) -> PromptChange:
+    """A change of a prompt. Raises NotFound."""
+    query = select(PromptChange).where(PromptChange.prompt_id == prompt.id, PromptChange.id == change_id)
+    row = await session.scalar(query)
+    if row is None:
+        raise NotFound(f"The prompt '{prompt.name}' has no change '{change_id}'.")
+    return row
 
 
 async def put(
@@ -58,7 +67,7 @@ async def rollback(session: AsyncSession, prompt: Prompt, store_id: str | None, 
             f"No version of the prompt '{prompt.name}' was set here before: there is nothing to go back to.",
             code="nothing_to_roll_back",
         )
-    before = await _by_id(session, now.before_id)
+    before = None if now.before_id is None else await get(session, prompt, now.before_id)
     row = _change(prompt, store_id, ChangeKind.ROLLED_BACK, because)
     if before is not None:
         row.version_id, row.before_id = before.version_id, before.before_id
@@ -75,9 +84,7 @@ async def history(session: AsyncSession, prompt: Prompt, store_id: str | None, c
 
 async def in_force(session: AsyncSession, project: str, store_id: str | None) -> dict[str, PromptText]:
     """The versions that answer in a store, by the names of their prompts; of those that nobody set, none."""
-    place = PromptChange.store_id.is_(None)
-    if store_id is not None:
-        place |= PromptChange.store_id == store_id
+    place = or_(PromptChange.store_id.is_(None), PromptChange.store_id == store_id)
     newest = (
         select(func.max(PromptChange.seq))
         .join(Prompt, Prompt.id == PromptChange.prompt_id)
@@ -114,9 +121,3 @@ def _change(prompt: Prompt, store_id: str | None, kind: ChangeKind, because: Bec
 def _of(prompt: Prompt, store_id: str | None) -> tuple[ColumnElement[bool], ...]:
     place = PromptChange.store_id.is_(None) if store_id is None else PromptChange.store_id == store_id
     return PromptChange.prompt_id == prompt.id, place
-
-
-async def _by_id(session: AsyncSession, change_id: str | None) -> PromptChange | None:
-    if change_id is None:
-        return None
-    return await session.scalar(select(PromptChange).where(PromptChange.id == change_id))
