@@ -15,7 +15,7 @@ QUESTIONS := --question 'How many days of annual leave do employees receive?' --
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test lint format bench bench-ingest bench-reindex bench-search bench-http bench-quality stack faults mpnet constraints clean
+.PHONY: help install serve demo test lint format bench bench-ingest bench-reindex bench-search bench-http bench-quality bench-gpu stack faults mpnet constraints clean
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,9 +65,11 @@ bench-ingest: install ## How fast, in how much memory, and that nothing is embed
 bench-reindex: install ## What building an index version costs, and that nothing is embedded twice: some minutes.
 	$(BIN)/python -m bench.reindex --data $(DATA)
 
-bench-search: install ## Our engines beside bare FAISS, Qdrant Edge, hnswlib and usearch, up to a million vectors: about an hour.
+SIZES ?= 10000,100000,1000000
+
+bench-search: install ## Our engines beside bare FAISS, Qdrant Edge, hnswlib and usearch, up to a million vectors: hours, or SIZES=10000,100000: half an hour.
 	$(PIP) '.[peers]'
-	$(BIN)/python -m bench.ann --data $(DATA)
+	$(BIN)/python -m bench.ann --data $(DATA) --sizes $(SIZES)
 
 bench-http: install ## What the platform adds to a search, in process and over HTTP.
 	$(BIN)/python -m bench.http --data $(DATA)
@@ -75,6 +77,9 @@ bench-http: install ## What the platform adds to a search, in process and over H
 bench-quality: install ## What search finds on judged sets, without and with reranking, beside public reference lines.
 	$(BIN)/python -m bench.quality --data $(DATA)
 	$(BIN)/python -m bench.rerank --data $(DATA)
+
+bench-gpu: install ## Search and embedding on a CUDA device; says so where there is none.
+	$(BIN)/python -m bench.gpu
 
 stack: install ## Tests against a real vLLM server.
 	$(BIN)/python -m pytest -m stack

@@ -19,7 +19,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 
 from api.validation import dotted, locate, requirement
 from generation.settings import GenerationSettings
-from indexes.engines.settings import EngineSettings, QdrantEdgeEngineSettings
+from indexes.engines.settings import EngineSettings, FaissEngineSettings, QdrantEdgeEngineSettings
 from indexes.errors import SettingsError
 from indexes.rerankers.settings import NoRerankSettings, RerankSettings
 from indexes.settings import BlobSettings, CatalogSettings, EmbeddingSettings, Section
@@ -69,12 +69,22 @@ class RetrievalSettings(Section):
     port: int = Field(8081, ge=0, le=65_535, description="Port to listen on where `host` is set.")
     secret: SecretStr | None = Field(None, description="What callers must know. Empty: what `secret_file` holds.")
     secret_file: Path | None = Field(None, description="Empty: `retrieval.key` under the home, made if it is missing.")
-    engine: QdrantEdgeEngineSettings = Field(default_factory=QdrantEdgeEngineSettings)
+    engine: QdrantEdgeEngineSettings | FaissEngineSettings = Field(
+        default_factory=QdrantEdgeEngineSettings,
+        discriminator="kind",
+        description="The engine that it owns: `qdrant_edge`, or `faiss` in front of it. As `engine`.",
+    )
     max_reads: int = Field(256, ge=1, le=10_000, description="Searches at once; more are refused with 429.")
     max_writes: int = Field(64, ge=1, le=1000, description="Writes at once, each up to 10 MB; more have to wait.")
     max_embeddings: int = Field(256, ge=1, le=10_000, description="Calls at once for vectors of texts.")
     max_reranks: int = Field(256, ge=1, le=10_000, description="Calls at once for scores of texts.")
     threads: int = Field(16, ge=1, le=256, description="Threads for reads, and as many for writes.")
+
+    @field_validator("engine", mode="before")
+    @classmethod
+    def _owned(cls, engine: object) -> object:
+        """Its kind may be left out, as that of `engine` itself."""
+        return {"kind": "qdrant_edge", **engine} if isinstance(engine, dict) else engine
 
 
 class Settings(Section):

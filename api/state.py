@@ -52,6 +52,7 @@ from retrieval.ranking import Ranker
 from retrieval.recall import RecallWatch
 from retrieval.refining import Refiner
 from retrieval.rerank import Reranking
+from retrieval.rewriting import WithoutCourtesy
 from retrieval.search import Searcher
 from retrieval.traffic import Traffic
 from retrieval.warming import Warmer
@@ -156,7 +157,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
                 reranker=reranker,
                 queue=storage.queue,
                 intake=storage.intake,
-                searcher=Searcher(storage.database, ranker, refiner, traffic, settings.search),
+                searcher=Searcher(storage.database, ranker, refiner, traffic, settings.search, WithoutCourtesy()),
                 reindexer=Reindexer(
                     storage.database, storage.models, settings.worker.build_share, settings.embedding.prices
                 ),

@@ -1,10 +1,10 @@
 """One rival in a process of its own, so that its memory is its own: built once, then measured whenever it is asked."""
 
+import contextlib
 import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -67,13 +67,14 @@ class Child:
 
     def end(self) -> None:
         """Stops the process."""
-        self._connection.send(("end", 0))
+        with contextlib.suppress(OSError):  # it has ended with an error of its own
+            self._connection.send(("end", 0))
         self._process.join(30)
         if self._process.is_alive():
             self._process.kill()
 
 
-@contextmanager
+@contextlib.contextmanager
 def child(name: str, collection: Collection, folder: Path) -> Iterator[Child]:
     """A process for the length of the block; it begins to build at once."""
     context = multiprocessing.get_context("spawn")

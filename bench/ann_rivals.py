@@ -5,8 +5,11 @@ are the values of its one knob, smallest first; () where it has none or sets it 
 """
 
 import itertools
+import threading
 import time
 from collections.abc import Sequence
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -62,16 +65,15 @@ class Ours:
         self._index = open_engine(self._settings, folder).create(
             "ixv_bench", Manifest("p", "c", Chunking(256, 0), spec)
         )
-        self._numbers: dict[str, int] = {}
+        self._count = len(vectors)
         none = SparseVector((), ())
         numbers = iter(range(len(vectors)))
         while batch := list(itertools.islice(numbers, 1_000)):
             points = []
             for row in batch:
                 revision = f"rev_{row // REVISION_ROWS}"
-                chunk = chunk_id(revision, "c", row)
-                self._numbers[chunk] = row
-                points.append(Point(chunk, revision, vectors[row], none, {"level": float(levels[row])}))
+                attributes = {"level": float(levels[row])}
+                points.append(Point(_chunk(row), revision, vectors[row], none, attributes))
             self._index.upsert(points)
         if not isinstance(self._settings, ExactEngineSettings):
             self._settle(vectors[0])
@@ -82,6 +84,11 @@ class Ours:
     def rows(self, found: Sequence[object]) -> set[int]:
         return {self._numbers[match.chunk_id] for match in found}  # type: ignore[attr-defined]
 
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        """Made after the memory was measured: it is the bench's."""
+        return {_chunk(row): row for row in range(self._count)}
+
     def _settle(self, query: Vector) -> None:
         """Wait for what goes on in the background: graphs and merges."""
         version = self._index.version  # type: ignore[attr-defined]
@@ -91,7 +98,7 @@ class Ours:
             time.sleep(0.1)
         if inner is not None:
             while version.now.shape.delta:  # all in the main part, as in the others
-                version.merge(_never())
+                version.merge(threading.Event())
 
 
 class Faiss:
@@ -239,6 +246,10 @@ class Usearch:
         return {int(row) for row in found}  # type: ignore[call-overload]
 
 
+def _chunk(row: int) -> str:
+    return chunk_id(f"rev_{row // REVISION_ROWS}", "c", row)
+
+
 def rivals(rows: int) -> dict[str, Rival]:
     """By name, those that can hold so many rows."""
     edge = QdrantEdgeEngineSettings(optimise_threads=BUILD_THREADS, search_threads=1)
@@ -248,18 +259,11 @@ def rivals(rows: int) -> dict[str, Rival]:
     }
     if rows <= 20_000:  # the oracle makes every comparison in Python, and is for tests
         ours["citewell exact"] = Ours(ExactEngineSettings())
-    return {
-        **ours,
+    peers: dict[str, Rival] = {
         "FAISS Flat": Faiss("Flat", ()),
         "FAISS HNSW32": Faiss("HNSW32", _LADDER),
         "FAISS IVF": Faiss("IVF{lists},Flat", _PROBES),
         "Qdrant Edge": Edge(),
-        "hnswlib": Hnswlib(),
-        "usearch": Usearch(),
     }
-
-
-def _never() -> object:
-    import threading
-
-    return threading.Event()
+    optional: dict[str, Rival] = {"hnswlib": Hnswlib(), "usearch": Usearch()}  # the `peers` extra
+    return {**ours, **peers, **{name: rival for name, rival in optional.items() if find_spec(name)}}

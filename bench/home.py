@@ -15,6 +15,7 @@ from indexes.catalog import keys, schema
 from indexes.catalog.chunks import row
 from indexes.catalog.database import Database, open_database
 from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Stage, Store, VersionState
+from indexes.context import in_context
 from indexes.embedders.models import Models
 from indexes.engines.qdrant_edge import QdrantEdgeEngine, QdrantEdgeIndex
 from indexes.engines.settings import QdrantEdgeEngineSettings
@@ -31,7 +32,7 @@ _AT_ONCE = 1_000  # documents stored together
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document, cut and embedded: `vectors` has a row of length 1 for each span of `text`."""
+    """One document, cut and embedded: `vectors` has a row of length 1 for each span of `text`, in its context."""
 
     key: str
     text: str
@@ -92,10 +93,10 @@ class Home:
             time.sleep(0.2)
 
     async def _put(self, documents: list[Document]) -> None:
-        analyser = Analyser(self.manifest.lexical)
+        analyser, context = Analyser(self.manifest.lexical), self.manifest.context
         chunks = {document.key: self._chunks(document) for document in documents}
         points = [
-            Point(chunk.id, chunk.revision_id, vector, analyser.document(chunk.text), {})
+            Point(chunk.id, chunk.revision_id, vector, analyser.document(in_context(chunk, context)), {})
             for document in documents
             for chunk, vector in zip(chunks[document.key], document.vectors, strict=True)
         ]

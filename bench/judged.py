@@ -9,8 +9,9 @@ from typing import Any
 from bench.home import Document, Home
 from bench.vectors import KeptVectors
 from evaluation.measures import Grades
-from indexes.model import Block, BlockKind, CanonicalText
-from ingestion.chunk import chunk
+from indexes.context import in_context
+from indexes.model import Block, BlockKind, CanonicalText, Chunk
+from ingestion.chunk import chunk as cut
 
 XQUAD = {"ar": "arabic", "de": "german", "es": "spanish", "hi": "hindi", "ru": "russian", "zh": "chinese"}
 
@@ -29,10 +30,13 @@ class JudgedSet:
         """Put every document into the store, under its id. Embedding takes minutes the first time."""
         embedder = await home.models.embedder(home.manifest.embedding)
         vectors = KeptVectors(cache, embedder)
-        spans = {key: chunk(text, home.manifest.chunking, embedder.tokenizer) for key, text in self.documents.items()}
-        rows = await vectors.documents(
-            [self.documents[key].text[span.start : span.end] for key, of in spans.items() for span in of]
-        )
+        spans = {key: cut(text, home.manifest.chunking, embedder.tokenizer) for key, text in self.documents.items()}
+        chunks = [
+            Chunk("", key, span, self.documents[key].text[span.start : span.end])
+            for key, of in spans.items()
+            for span in of
+        ]
+        rows = await vectors.documents([in_context(chunk, home.manifest.context) for chunk in chunks])
         documents, first = [], 0
         for key, of in spans.items():
             documents.append(Document(key, self.documents[key].text, of, rows[first : first + len(of)]))

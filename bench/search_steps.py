@@ -70,8 +70,8 @@ class Steps:
         await self._searcher.search(PROJECT, STORE, Query((question.text,), LIMIT))
 
     async def _view(self, _question: Question) -> None:
-        async with self._home.database.read() as session:
-            self._seen = await visibility.view(session, PROJECT, STORE)
+        view = partial(visibility.view, project=PROJECT, store_id=STORE)
+        self._seen = await self._home.database.snapshot(view)
 
     async def _thread(self, _question: Question) -> None:
         await asyncio.to_thread(lambda: None)

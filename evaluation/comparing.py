@@ -60,8 +60,8 @@ class Comparer:
         for version in (live, new):
             await self.ranker.warm(version)
         async with self.database.read() as session:
-            view = await visibility.view(session, project, store_id)
             extents = [await chunks.extent(session, store_id, one.manifest.cut) for one in (live, new)]
+        view = await self.database.snapshot(partial(visibility.view, project=project, store_id=store_id))
         queries, recalls = [], []
         for number, question in enumerate(questions):
             query = Query((question.text,), limit=_DEPTH)

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 _JOINED = re.compile(
     r"""
-    [^\W_]+ (?: [-\u2010_./:@\\+#]+ [^\W_]+ )+ [+#]{0,2}  # INV-2231, snake_case, 10.0.0.1, node.js, a@b.org, c:\x.txt
-    | [^\W_]+ [+#]{1,2} (?! [\w+#] )                      # C++, C#
+    (?<! [^\W_] )  # from the first letter of a word only, or a long word takes steps by the square of its length
+    (?: [^\W_]++ (?: [-\u2010_./:@\\+#]+ [^\W_]+ )+ [+#]{0,2}  # INV-2231, snake_case, 10.0.0.1, node.js, a@b.org
+      | [^\W_]++ [+#]{1,2} (?! [\w+#] ) )                      # C++, C#
     """,
     re.VERBOSE,
 )

@@ -66,7 +66,7 @@ class Analyser:
             )
         except ValueError as error:
             raise InvalidRequest(f"These lexical settings cannot be used: {error}.", param="lexical") from error
-        self._spec = spec
+        self._spec = spec  # whose numbers the engine has accepted
         self._terms = Terms(languages) if spec.analysis else None
 
     def document(self, text: str) -> SparseVector:

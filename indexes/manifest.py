@@ -67,7 +67,10 @@ class AnnSpec:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything that decides which points an index version holds and how they are compared."""
+    """Everything that decides which points an index version holds and how they are compared.
+
+    `context` names what is put before the text of a chunk (`indexes/context.py`); None is nothing.
+    """
 
     parser: str
     chunker: str
@@ -76,6 +79,7 @@ class Manifest:
     lexical: LexicalSpec = field(default_factory=LexicalSpec)
     ann: AnnSpec = field(default_factory=AnnSpec)
     metric: str = "cosine"
+    context: str | None = None
 
     @property
     def cut(self) -> str:

@@ -1,5 +1,6 @@
 """What a store is built by when its owner asks for nothing else."""
 
+from indexes.context import HEADINGS_1
 from indexes.embedders.models import Models
 from indexes.lexical import WORDS_2
 from indexes.manifest import LexicalSpec, Manifest
@@ -20,4 +21,5 @@ async def default_manifest(models: Models, chunker: str = CHUNKER_VERSION) -> Ma
         chunking=default_chunking(spec.max_tokens),
         embedding=spec,
         lexical=_LEXICAL,
+        context=HEADINGS_1,
     )

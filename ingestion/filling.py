@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 from indexes.catalog.tables import Revision
 from indexes.catalog.versions import Version
+from indexes.context import in_context
 from indexes.index import Engine, Index
 from indexes.lexical import Analyser
-from indexes.model import Attributes, Chunk, Point, Vector
+from indexes.manifest import Manifest
+from indexes.model import Attributes, Chunk, Point, SparseVector, Vector
 from ingestion.threads import to_its_end
 from ingestion.vectors import VectorMaker
+
+Terms = Callable[[Chunk], SparseVector]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +50,25 @@ class Filler:
         if held:  # by an earlier attempt, and the attributes may have been changed since
             await to_its_end(index.set_attributes, revision.id, attributes)
         missing = [chunk for chunk in chunks if chunk.id not in held]
-        analyser = Analyser(version.manifest.lexical)
+        terms = _terms(version.manifest)
         filled = Filled(len(held), len(held))
         for first in range(0, len(missing), self.batch_chunks):
             if first:
                 await noted(filled)
             batch = missing[first : first + self.batch_chunks]
             made = await self.vectors.vectors(revision, batch, version)
-            await to_its_end(_store, index, analyser, batch, made.by_chunk, attributes)
+            await to_its_end(_store, index, terms, batch, made.by_chunk, attributes)
             filled = Filled(filled.done + len(batch), filled.found, filled.reused + made.reused)
         return filled
 
 
+def _terms(manifest: Manifest) -> Terms:
+    analyser = Analyser(manifest.lexical)
+    return lambda chunk: analyser.document(in_context(chunk, manifest.context))
+
+
 def _store(
-    index: Index, analyser: Analyser, chunks: Sequence[Chunk], vectors: Mapping[str, Vector], attributes: Attributes
+    index: Index, terms: Terms, chunks: Sequence[Chunk], vectors: Mapping[str, Vector], attributes: Attributes
 ) -> None:
-    points = [
-        Point(chunk.id, chunk.revision_id, vectors[chunk.id], analyser.document(chunk.text), attributes)
-        for chunk in chunks
-    ]
+    points = [Point(chunk.id, chunk.revision_id, vectors[chunk.id], terms(chunk), attributes) for chunk in chunks]
     index.upsert(points)

@@ -13,6 +13,7 @@ from indexes.catalog.database import Database
 from indexes.catalog.history import Because
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.tables import IndexVersion, VersionState
+from indexes.context import HEADINGS_1
 from indexes.embedders.models import Models
 from indexes.errors import Conflict
 from indexes.lexical import Analyser
@@ -22,14 +23,18 @@ from ingestion.chunk import check, fit
 _SAMPLE = 32
 
 
+_CONTEXTS = {HEADINGS_1: HEADINGS_1, "none": None}
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a new version should have; what is None is taken from the live one."""
+    """What a new version should have; what is None is taken from the live one. No `context` at all is "none"."""
 
     embedding_model: str | None = None
     chunking: Chunking | None = None
     lexical: LexicalSpec | None = None
     ann: AnnSpec | None = None
+    context: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,8 @@ class Reindexer:
         manifest = await self._manifest(live, wanted)
         same_cut = manifest.cut == live.cut
         chunks = now.chunks if same_cut else _recut(now, manifest.chunking)
-        has_vectors = any(one.embedding == manifest.embedding and one.cut == manifest.cut for one in kept)
+        like = (manifest.embedding, manifest.cut, manifest.context)
+        has_vectors = any((one.embedding, one.cut, one.context) == like for one in kept)
         embedded = 0 if has_vectors else chunks
         tokens = 0 if has_vectors else now.tokens
         return Plan(
@@ -130,6 +136,7 @@ class Reindexer:
             chunking=chunking,
             lexical=wanted.lexical or live.lexical,
             ann=wanted.ann or live.ann,
+            context=live.context if wanted.context is None else _CONTEXTS[wanted.context],
         )
 
     async def _seconds(self, manifest: Manifest, texts: list[str], chunks: int) -> float:

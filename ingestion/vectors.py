@@ -9,6 +9,7 @@ from indexes.catalog import reuse
 from indexes.catalog.database import Database
 from indexes.catalog.tables import Revision
 from indexes.catalog.versions import Version
+from indexes.context import in_context
 from indexes.embedders.models import Models
 from indexes.errors import NotFound
 from indexes.index import Engine
@@ -33,19 +34,19 @@ class VectorMaker:
 
     async def vectors(self, revision: Revision, chunks: Sequence[Chunk], version: Version) -> ChunkVectors:
         """One vector for each chunk, as `version` wants them."""
-        spec = version.manifest.embedding
+        manifest = version.manifest
         async with self._database.read() as session:
             twins = await reuse.embedded_beside(session, revision, chunks, version)
         found = await asyncio.to_thread(self._stored, twins)
         missing = [chunk for chunk in chunks if chunk.id not in found]
         if missing:
             async with self._database.read() as session:
-                twins = await reuse.embedded_elsewhere(session, revision, missing, spec)
+                twins = await reuse.embedded_elsewhere(session, revision, missing, manifest)
             found |= await asyncio.to_thread(self._stored, twins)
             missing = [chunk for chunk in missing if chunk.id not in found]
         if missing:
-            embedder = await self._models.embedder(spec)
-            made = await embedder.documents([chunk.text for chunk in missing])
+            embedder = await self._models.embedder(manifest.embedding)
+            made = await embedder.documents([in_context(chunk, manifest.context) for chunk in missing])
             found |= {chunk.id: vector for chunk, vector in zip(missing, made, strict=True)}
         return ChunkVectors(found, reused=len(chunks) - len(missing))
 

@@ -11,9 +11,10 @@ from indexes.model import Match, Scores
 
 Fusion = Literal["scores", "rrf"]
 
-# Measured together with `familiarity`, nDCG@10 of SciFact, CLAPnq, and the mean of XQuAD's six languages, to which the
-# model is foreign: plain stretching .733, .989, .840; with familiarity .733, .988, .949; with the spread as well .735,
-# .987, .950; with the lead as well .738, .990, .950. BM25 alone has .685, .943, .950, and the model .649, .985, .298.
+# Measured together with `familiarity`, on chunks without context: nDCG@10 of SciFact, CLAPnq, and the mean of XQuAD's
+# six languages, to which the model is foreign. Plain stretching .733, .989, .840; with familiarity .733, .988, .949;
+# with the spread as well .735, .987, .950; with the lead as well .738, .990, .950. BM25 alone has .685, .943, .950, and
+# the model .649, .985, .298.
 _TELLING_SPREAD = 0.2
 _LEAD = 2.0
 

@@ -2,14 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from indexes.catalog import surroundings
 from indexes.catalog.database import Database
+from indexes.catalog.surroundings import Surroundings
 from indexes.catalog.versions import Version
 from indexes.catalog.visibility import View
+from indexes.errors import NotFound
 from indexes.index import Engine
 from indexes.model import Hit
 from retrieval.diversify import capped, mmr
@@ -90,10 +93,17 @@ class Refiner:
             reach=query.neighbours,
         )
         around = await self.database.snapshot(find)
-        texts = await asyncio.to_thread(lambda: {key: self.read_text(one.text_blob) for key, one in around.items()})
+        texts = await asyncio.to_thread(self._texts, around)
         passages = joined(hits, {key: one.chunks for key, one in around.items()}, texts)
         explanation.note("join", began, f"{len(hits)} hits to {len(passages)} passages")
         return [passage.hit for passage in passages]
+
+    def _texts(self, around: Mapping[str, Surroundings]) -> dict[str, str]:
+        texts = {}
+        for revision_id, one in around.items():
+            with suppress(NotFound):  # deleted at this moment: the last look will leave its hits out
+                texts[revision_id] = self.read_text(one.text_blob)
+        return texts
 
 
 def _keys(hits: list[Hit]) -> dict[str, str]:

@@ -98,8 +98,10 @@ class Searcher:
             hits, settled = await self._hits(view, version, query, ranked, deadline)
             # What was superseded during this search is gone from the hits, or was erased before it could be one, and
             # what came in its place was hidden when it began: look again, so that the reader sees one of the two.
-            if settled or attempt == _TRIES - 1:
+            if settled or time.monotonic() >= deadline:
                 break
+        if not settled:
+            ranked.explanation.problems.append("The documents changed during the search: some hits may be missing.")
         await self._touch(view)
         self._traffic.observe(view, version, query, ranked)
         return Results(hits, query.queries, version.id, ranked.explanation)

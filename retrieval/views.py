@@ -3,10 +3,11 @@
 import time
 from collections import OrderedDict
 from dataclasses import replace
+from functools import partial
 
 from indexes.catalog import visibility
 from indexes.catalog.database import Database
-from indexes.catalog.visibility import View
+from indexes.catalog.visibility import Pinned, View
 from retrieval.query import Query
 
 _FRESH_S = 0.5
@@ -30,11 +31,17 @@ class Views:
         recent = self._recent.get((project, store_id)) if now and not fresh else None
         if recent is not None and 0 <= time.time() - recent.taken_at < _FRESH_S:
             return replace(recent, reused=True)
-        async with self._database.read() as session:
-            view = await visibility.view(session, project, store_id, query.index_version, query.snapshot)
+        pinned = visibility.LIVE if now else await self._pinned(project, store_id, query)
+        view = await self._database.snapshot(
+            partial(visibility.view, project=project, store_id=store_id, pinned=pinned)
+        )
         if now:
             self._keep((project, store_id), view)
         return view
+
+    async def _pinned(self, project: str, store_id: str, query: Query) -> Pinned:
+        async with self._database.read() as session:
+            return await visibility.pinned(session, project, store_id, query.index_version, query.snapshot)
 
     def _keep(self, place: tuple[str, str], view: View) -> None:
         self._recent.pop(place, None)

@@ -20,6 +20,7 @@ def search(
     filters: Annotated[str | None, typer.Option(help="Attribute filter of the API, as JSON.")] = None,
     version: VersionOption = None,
     snapshot: SnapshotOption = None,
+    explain: Annotated[bool, typer.Option(help="Say what was done and what each stage cost.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Find passages in a store, best first."""
@@ -28,6 +29,7 @@ def search(
     from api.wire.search import SearchPage
 
     body: dict[str, Any] = {"query": query, "max_num_results": limit, "index_version": version, "snapshot": snapshot}
+    body["explain"] = explain
     if filters is not None:
         body["filters"] = _parsed(filters)
     with connect() as client:
@@ -40,6 +42,10 @@ def search(
         console.print("   " + " ".join(hit.content[0].text.split()), markup=False)
     if not page.data:
         console.print("Nothing found.")
+    for problem in page.problems:
+        console.print(problem, style="yellow", markup=False)
+    for stage in page.explain.stages if page.explain else ():
+        console.print(f"{stage.ms:9.2f} ms  {stage.name:10} {stage.detail}", markup=False, highlight=False)
 
 
 def _parsed(filters: str) -> object:

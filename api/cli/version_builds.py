@@ -29,7 +29,7 @@ _Set = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="lexical.language, lexical.k, lexical.b (BM25), ann.m or ann.ef_construct (HNSW); may be repeated.",
+        help="Of lexical: language, analysis, k, b (BM25). Of ann: m, ef_construct (HNSW). And context. Repeatable.",
     ),
 ]
 _POLL_S = 0.5
@@ -193,16 +193,23 @@ def _chunking(max_tokens: int | None, overlap: int | None) -> dict[str, Any] | N
     return {"type": "static", "static": {"max_chunk_size_tokens": max_tokens, "chunk_overlap_tokens": shared}}
 
 
-def _parts(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _parts(settings: Sequence[str]) -> dict[str, Any]:
     """`ann.m=32` as the part `ann` of the request. Which names there are, the server says."""
-    parts: dict[str, dict[str, Any]] = {}
+    parts: dict[str, Any] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         part, dot, field = name.partition(".")
-        if not (equals and dot):
+        if not equals:
             raise typer.BadParameter(f"--set {setting}: write it as ann.m=32.")
-        try:
-            parts.setdefault(part, {})[field] = json.loads(value)
-        except ValueError:
-            parts.setdefault(part, {})[field] = value
+        if dot:
+            parts.setdefault(part, {})[field] = _value(value)
+        else:
+            parts[name] = _value(value)
     return parts
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -151,6 +151,7 @@ async def _wanted(state: State, project: str, store_id: str, request: IndexVersi
         chunking=to_chunking(request.chunking_strategy),
         lexical=request.lexical.applied_to(live.lexical) if request.lexical else None,
         ann=request.ann.applied_to(live.ann) if request.ann else None,
+        context=request.context,
     )
 
 

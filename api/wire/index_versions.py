@@ -27,7 +27,13 @@ UNSAID = Reasoned()  # of requests that came without a body
 class LexicalChange(RequestModel):
     """How words are compared; what is left out stays as in the live version."""
 
-    language: Text | None = Field(None, description="Language of stop words and stemming, `english`; `none` for mixed.")
+    language: Text | None = Field(
+        None,
+        description="Language of stop words and stemming: `english`, `english+german`; `none` for any.",
+    )
+    analysis: Literal["words-2"] | None = Field(
+        None, description="How text becomes terms: `words-2` keeps identifiers whole, and takes several languages."
+    )
     k: float | None = Field(None, ge=0, le=10, description="BM25: how fast repeated words stop counting.")
     b: float | None = Field(None, ge=0, le=1, description="BM25: how much long chunks are marked down.")
 
@@ -58,6 +64,10 @@ class IndexVersionCreate(Reasoned):
     )
     lexical: LexicalChange | None = None
     ann: AnnChange | None = None
+    context: Literal["headings-1", "none"] | None = Field(
+        None,
+        description="What is embedded before the text of a chunk: the headings above it, or nothing.",
+    )
     dry_run: bool = Field(False, description="Answer with what the build would do, and build nothing.")
 
 

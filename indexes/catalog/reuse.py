@@ -8,18 +8,24 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Select, func, select
+import orjson
+from sqlalchemy import Select, Text, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.tables import ChunkRow, Revision, RevisionState, Store
 from indexes.catalog.versions import Version, kept
-from indexes.manifest import EmbeddingSpec
+from indexes.manifest import Manifest
 from indexes.model import Chunk
+
+_SECTION = cast(ChunkRow.section, Text)  # as the catalog wrote it, which is the same for the same section
+
+Key = tuple[str, str]
+"""What was embedded of a chunk: the hash of its text, and its section where the model is given that too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """Another chunk with the same text, and a version that may hold its vector."""
+    """Another chunk of which the same was embedded, and a version that may hold its vector."""
 
     chunk_id: str
     version: Version
@@ -39,49 +45,73 @@ async def parsed(session: AsyncSession, revision: Revision, parser: str) -> Revi
 async def embedded_beside(
     session: AsyncSession, revision: Revision, chunks: Collection[Chunk], version: Version
 ) -> dict[str, Twin]:
-    """For those of the chunks whose text the same model may have embedded for another version of the store: where."""
-    spec = version.manifest.embedding
+    """For those of the chunks that the same model may have embedded for another version of the store: where."""
+    wanted = _keys(chunks, version.manifest)
     beside = {
         one.manifest.cut: one
         for one in reversed(await kept(session, revision.store_id))  # the live one last, for it lacks nothing
-        if one.id != version.id and one.manifest.embedding == spec
+        if one.id != version.id and _alike(one.manifest, version.manifest)
     }
-    query = select(ChunkRow.sha256, ChunkRow.id, ChunkRow.cut).where(
-        ChunkRow.revision_id == revision.id, ChunkRow.cut.in_(beside), ChunkRow.sha256.in_(_digests(chunks))
+    query = select(ChunkRow.sha256, _SECTION.label("section"), ChunkRow.id, ChunkRow.cut).where(
+        ChunkRow.revision_id == revision.id, ChunkRow.cut.in_(beside), ChunkRow.sha256.in_(_digests(wanted))
     )
-    return _by_chunk(chunks, {row.sha256: Twin(row.id, beside[row.cut]) for row in await session.execute(query)})
+    twins = {
+        _key(row.sha256, row.section, version.manifest): Twin(row.id, beside[row.cut])
+        for row in await session.execute(query)
+    }
+    return _by_chunk(wanted, twins)
 
 
 async def embedded_elsewhere(
-    session: AsyncSession, revision: Revision, chunks: Collection[Chunk], spec: EmbeddingSpec
+    session: AsyncSession, revision: Revision, chunks: Collection[Chunk], manifest: Manifest
 ) -> dict[str, Twin]:
-    """For those of the chunks whose text the same model embedded in another document: where, by chunk id."""
+    """For those of the chunks that the same model embedded in another document: where, by chunk id."""
+    wanted = _keys(chunks, manifest)
     query = (
         _others(revision)
-        .with_only_columns(ChunkRow.sha256, func.min(ChunkRow.id), Revision.store_id, ChunkRow.cut)
+        .with_only_columns(
+            ChunkRow.sha256, func.min(_SECTION).label("section"), func.min(ChunkRow.id), Revision.store_id, ChunkRow.cut
+        )
         .join(ChunkRow, ChunkRow.revision_id == Revision.id)
-        .where(ChunkRow.sha256.in_(_digests(chunks)), Revision.has_points)
+        .where(ChunkRow.sha256.in_(_digests(wanted)), Revision.has_points)
         .group_by(ChunkRow.sha256, Revision.store_id, ChunkRow.cut)  # a footer may stand in every document
     )
-    by_cut: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    for digest, chunk_id, store_id, cut in await session.execute(query):
-        by_cut[store_id, cut][digest] = chunk_id
-    twins: dict[str, Twin] = {}
+    if manifest.context:
+        query = query.where(_SECTION.in_({section for _, section in wanted.values()})).group_by(_SECTION)
+    by_cut: dict[tuple[str, str], dict[Key, str]] = defaultdict(dict)
+    for digest, section, chunk_id, store_id, cut in await session.execute(query):
+        by_cut[store_id, cut][_key(digest, section, manifest)] = chunk_id
+    twins: dict[Key, Twin] = {}
     for (store_id, cut), found in by_cut.items():
         for version in await kept(session, store_id):
-            if version.manifest.embedding == spec and version.manifest.cut == cut:
-                twins |= {digest: Twin(chunk_id, version) for digest, chunk_id in found.items()}
+            if _alike(version.manifest, manifest) and version.manifest.cut == cut:
+                twins |= {key: Twin(chunk_id, version) for key, chunk_id in found.items()}
                 break
-    return _by_chunk(chunks, twins)
+    return _by_chunk(wanted, twins)
 
 
-def _digests(chunks: Collection[Chunk]) -> set[str]:
-    return {chunk.sha256 for chunk in chunks}
+def _alike(one: Manifest, other: Manifest) -> bool:
+    """Whether both make the same vector of the same chunk."""
+    return one.embedding == other.embedding and one.context == other.context
 
 
-def _by_chunk(chunks: Collection[Chunk], twins: Mapping[str, Twin]) -> dict[str, Twin]:
-    """What was found by hash, for each chunk: a text may stand in a document more than once."""
-    return {chunk.id: twins[chunk.sha256] for chunk in chunks if chunk.sha256 in twins}
+def _keys(chunks: Collection[Chunk], manifest: Manifest) -> dict[str, Key]:
+    """By chunk id."""
+    sections = {chunk.id: orjson.dumps(chunk.span.section).decode() for chunk in chunks}
+    return {chunk.id: _key(chunk.sha256, sections[chunk.id], manifest) for chunk in chunks}
+
+
+def _key(digest: str, section: str, manifest: Manifest) -> Key:
+    return digest, section if manifest.context else ""
+
+
+def _digests(wanted: Mapping[str, Key]) -> set[str]:
+    return {digest for digest, _ in wanted.values()}
+
+
+def _by_chunk(wanted: Mapping[str, Key], twins: Mapping[Key, Twin]) -> dict[str, Twin]:
+    """What was found by key, for each chunk: a text may stand in a document more than once."""
+    return {chunk_id: twins[key] for chunk_id, key in wanted.items() if key in twins}
 
 
 def _others(revision: Revision) -> Select[Revision]:

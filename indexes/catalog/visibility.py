@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from indexes.catalog import snapshots
+from indexes.catalog import snapshots, stores
 from indexes.catalog.database import batched
 from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Store
 from indexes.catalog.versions import Version, opened_as, read_manifest, searchable
@@ -50,6 +50,17 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned:
+    """Another version than the live one, or another time than now."""
+
+    version: Version | None = None
+    snapshot_id: str | None = None
+
+
+LIVE = Pinned()
+
+
+@dataclass(frozen=True, slots=True)
 class Visible:
     """A chunk as it stands now, of a revision that is current now."""
 
@@ -68,56 +79,41 @@ class Sighting:
     settled: bool
 
 
-async def view(
-    session: AsyncSession, project: str, store_id: str, version_id: str | None = None, snapshot: str | None = None
-) -> View:
-    """Where to search: in the live version or the one named, now or at the point in time of a snapshot.
+def view(connection: Connection, project: str, store_id: str, pinned: Pinned = LIVE) -> View:
+    """Where to search: in the live version now, or as `pinned`. For `Database.snapshot`.
 
-    Raises NotFound for what there is not, also for another project's store, and Conflict for a version that is not
-    whole.
+    Raises NotFound for what there is not, also for another project's store.
     """
-    taking_part = (IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0)
-    wanted = (
-        select(
-            IndexVersion.id,
-            IndexVersion.manifest,
-            IndexVersion.shadow_share,
-            IndexVersion.canary_share,
-            Store.live_version,
-            Store.last_active_at,
-        )
-        .join(Store, Store.id == IndexVersion.store_id)
-        .where(Store.id == store_id, Store.project == project, ~Store.deleting)
-        .where((IndexVersion.id == Store.live_version) | taking_part)
-    )
-    rows = list(await session.execute(wanted.order_by(IndexVersion.seq)))
+    rows = list(connection.execute(_ANSWERING, {"store_id": store_id, "project": project}))
     live = next((row for row in rows if row.id == row.live_version), None)
     if live is None:
         raise NotFound(
             f"There is no vector store '{store_id}'. List yours with GET /v1/vector_stores.", param="vector_store_id"
         )
-    version = Version(live.id, read_manifest(live.manifest))
-    if version_id is not None:
-        version = opened_as(await searchable(session, store_id, version_id))
     candidates = tuple(
         Candidate(Version(row.id, read_manifest(row.manifest)), row.shadow_share, row.canary_share)
         for row in rows
         if row.id != live.id
     )
-    snapshot_id = None if snapshot is None else (await snapshots.get(session, store_id, snapshot)).id
-    unseen = select(Revision.id, Revision.state).where(
-        Revision.store_id == store_id, Revision.has_points, ~readable(snapshot_id)
-    )
-    hidden = list(await session.execute(unseen))
+    hidden = list(connection.execute(_unseen(pinned.snapshot_id), {"store_id": store_id}))
     return View(
         store_id=store_id,
-        version=version,
+        version=pinned.version or Version(live.id, read_manifest(live.manifest)),
         hidden=tuple(row.id for row in hidden),
         arriving=tuple(row.id for row in hidden if row.state not in _GONE),
         last_active_at=live.last_active_at,
         candidates=candidates,
-        snapshot_id=snapshot_id,
+        snapshot_id=pinned.snapshot_id,
     )
+
+
+async def pinned(
+    session: AsyncSession, project: str, store_id: str, version_id: str | None, snapshot: str | None
+) -> Pinned:
+    """The version and the snapshot that are named. Raises NotFound, and Conflict for a version that is not whole."""
+    await stores.get(session, project, store_id)
+    version = None if version_id is None else opened_as(await searchable(session, store_id, version_id))
+    return Pinned(version, None if snapshot is None else (await snapshots.get(session, store_id, snapshot)).id)
 
 
 def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Sighting:
@@ -182,6 +178,29 @@ _TAKING_PART = (
     .where((IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0))
     .order_by(IndexVersion.seq)
 )
+
+
+_ANSWERING = (
+    select(
+        IndexVersion.id,
+        IndexVersion.manifest,
+        IndexVersion.shadow_share,
+        IndexVersion.canary_share,
+        Store.live_version,
+        Store.last_active_at,
+    )
+    .join(Store, Store.id == IndexVersion.store_id)
+    .where(Store.id == bindparam("store_id"), Store.project == bindparam("project"), ~Store.deleting)
+    .where((IndexVersion.id == Store.live_version) | (IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0))
+    .order_by(IndexVersion.seq)
+)
+
+
+@lru_cache(maxsize=64)
+def _unseen(snapshot_id: str | None) -> Select[str, RevisionState]:
+    return select(Revision.id, Revision.state).where(
+        Revision.store_id == bindparam("store_id"), Revision.has_points, ~readable(snapshot_id)
+    )
 
 
 @lru_cache(maxsize=64)

@@ -94,7 +94,7 @@ def plan(shape: Shape, allowed: int, limit: int, *, exact: bool = False) -> Plan
 def wants_graph(rows: int, lists: int, probes: int) -> bool:
     """Whether a walk compares fewer rows than opening `probes` of so many lists.
 
-    A walk at recall 0.98 takes as long as 1.5 rows^(2/3) comparisons one after another: 0.04 ms at 10,000, 0.15 ms at
+    A walk takes as long as 1.5 rows^(2/3) comparisons one after another: 0.04 ms at 10,000, 0.15 ms at
     100,000, 1 ms at a million. Vectors in clear clusters need few lists, those of real texts many.
     """
     walk: float = 1.5 * rows ** (2 / 3)

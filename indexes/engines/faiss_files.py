@@ -72,6 +72,7 @@ class FaissFiles:
     def publish(self, work: Path, version_id: str, journal: Iterable[str]) -> Path:
         """Make a sealed folder the version's part, with what was written to meanwhile; gives its path."""
         note(work, journal)
+        sync(work)
         old = self.part(version_id)
         fresh = self.root / version_id / f"{_PART}{_number(old) + 1 if old else 0}"
         fresh.parent.mkdir(exist_ok=True)

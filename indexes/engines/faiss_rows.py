@@ -4,13 +4,13 @@ A row is never changed, only appended, marked as gone, or moved to another group
 attributes). One writer at a time; readers hold a `Snapshot`, which stays as it is.
 """
 
+import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from indexes.engines.attribute_columns import AttributeColumns, Groups
@@ -22,6 +22,7 @@ from indexes.engines.growing import Growing
 from indexes.engines.points import chunk_number
 from indexes.filters import Filter
 from indexes.model import Attributes, Page, Vector
+from indexes.remote.codec import pack_attributes
 
 _SELECTIONS = 16  # last filters of which the rows are kept until something is written
 
@@ -39,7 +40,7 @@ class Table:
         self.revisions: list[str] = []  # of each group
         self.attributes: list[Attributes] = []  # of each group
         self.columns = AttributeColumns()
-        self._numbers: dict[tuple[str, bytes], int] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
         self._groups_of: dict[str, tuple[int, ...]] = {}
 
     @property
@@ -70,7 +71,8 @@ class Table:
 
     def group(self, revision_id: str, attributes: Attributes) -> int:
         """The number of the revision with these attributes."""
-        key = revision_id, orjson.dumps(dict(attributes), option=orjson.OPT_SORT_KEYS)
+        attributes = pack_attributes(attributes)
+        key = revision_id, json.dumps(attributes, sort_keys=True)
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[key] = len(self.revisions)

@@ -1,9 +1,9 @@
 """The rows of a main part as files beside it: who they are, and their attributes."""
 
+import json
 from pathlib import Path
 
 import numpy as np
-import orjson
 
 from indexes.engines.faiss_part import Part
 from indexes.engines.faiss_rows import Snapshot, Table
@@ -17,14 +17,14 @@ def write_rows(folder: Path, now: Snapshot, kept: Numbers) -> None:
     used, groups = np.unique(now.groups[kept], return_inverse=True)
     np.savez(folder / _ROWS, chunks=now.chunks[kept], groups=groups.astype(np.int32), alive=now.alive[kept])
     named = [(now.revisions[group], now.attributes[group]) for group in used.tolist()]
-    (folder / _GROUPS).write_bytes(orjson.dumps(named))
+    (folder / _GROUPS).write_text(json.dumps(named))
 
 
 def read_table(folder: Path, dimension: int) -> Table:
     """The part with its rows, and an empty delta. Raises what its readers raise."""
     table = Table(dimension)
     table.part = Part.read(folder)
-    for revision_id, attributes in orjson.loads((folder / _GROUPS).read_bytes()):
+    for revision_id, attributes in json.loads((folder / _GROUPS).read_text()):
         table.group(revision_id, attributes)
     with np.load(folder / _ROWS) as rows:
         table.chunks.reset(rows["chunks"])

@@ -51,7 +51,12 @@ def best(scores: Vector, limit: int) -> NDArray[np.intp]:
 
 def unit(vectors: Vector) -> Vector:
     """Rows of length 1, or 0 where they were; the last axis is the dimension. Contiguous."""
-    if vectors.ndim == 1 and vectors.flags.c_contiguous and abs(float(vectors @ vectors) - 1) < _UNIT:
+    if _is_unit(vectors):
         return vectors  # as a query is, nearly always
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+
+def _is_unit(vectors: Vector) -> bool:
+    ready = vectors.ndim == 1 and vectors.flags.c_contiguous and vectors.dtype == np.float32
+    return bool(ready and abs(float(vectors @ vectors) - 1) < _UNIT)

@@ -6,7 +6,7 @@ import numpy as np
 
 from indexes.engines.dense_plan import Plan, Way, plan
 from indexes.engines.faiss_rows import Selection, Snapshot
-from indexes.engines.faiss_scan import Nearest, best, products
+from indexes.engines.faiss_scan import Nearest, Numbers, best, products
 from indexes.engines.points import ranked
 from indexes.filters import Filter
 from indexes.model import Match, Matches, Vector
@@ -22,22 +22,20 @@ def search(
         return None
     if planned.way is Way.NOTHING:
         return Matches([], planned.way.value)
-    rows, scores = _found(now, query, planned, selection)
-    if not planned.masked:
-        held = selection.has(rows)
-        rows, scores = rows[held], scores[held]
-    top = best(scores, limit)
-    return Matches(_matches(now, rows[top], scores[top]), _how(now, planned, selection))
+    found = _main(now, query, planned, selection)
+    if len(now.delta):
+        found = _with_delta(now, query, found, selection.delta_rows if planned.masked else None)
+    if not planned.masked and not selection.whole:
+        held = selection.has(found.rows)
+        found = Nearest(found.rows[held], found.scores[held])
+    return Matches(_matches(now, found, limit), _how(now, planned, selection))
 
 
-def _found(now: Snapshot, query: Vector, planned: Plan, selection: Selection) -> tuple[np.ndarray, Vector]:
-    main = _main(now, query, planned, selection)
-    if not len(now.delta):
-        return main.rows, main.scores
-    rows = selection.delta_rows
+def _with_delta(now: Snapshot, query: Vector, main: Nearest, rows: Numbers | None) -> Nearest:
+    """What was found in the main part, and these rows of the delta or all."""
     scores = products(now.delta, query, rows)
     rows = np.arange(len(now.delta)) if rows is None else rows
-    return np.concatenate([main.rows, rows + now.shape.main]), np.concatenate([main.scores, scores])
+    return Nearest(np.concatenate([main.rows, rows + now.shape.main]), np.concatenate([main.scores, scores]))
 
 
 def _main(now: Snapshot, query: Vector, planned: Plan, selection: Selection) -> Nearest:
@@ -56,9 +54,10 @@ def _main(now: Snapshot, query: Vector, planned: Plan, selection: Selection) -> 
             return now.part.compare(query, planned.fetch, selection.main_rows)
 
 
-def _matches(now: Snapshot, rows: np.ndarray, scores: Vector) -> list[Match]:
-    chunks = now.chunks[rows].tobytes().hex()
-    revisions = now.revisions
+def _matches(now: Snapshot, found: Nearest, limit: int) -> list[Match]:
+    top = best(found.scores, limit)
+    rows, scores = found.rows[top], found.scores[top]
+    chunks, revisions = now.chunks[rows].tobytes().hex(), now.revisions
     return ranked(
         [
             Match("chunk_" + chunks[32 * at : 32 * at + 32], revisions[group], score)

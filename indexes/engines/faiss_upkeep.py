@@ -66,8 +66,11 @@ class FaissUpkeep:
                 self._memory.arrange([each for each in self._loaded if each.loaded])
         except (NotFound, Stopped):
             return True  # dropped, or closing
-        except (CitewellError, OSError, RuntimeError, MemoryError) as error:
+        except (CitewellError, OSError, MemoryError) as error:
             log.warning("FAISS index of %s waits, and the engine within answers: %s", version.version_id, error)
+            return False
+        except Exception:  # this thread must outlive whatever FAISS raises
+            log.exception("FAISS index of %s waits, and the engine within answers", version.version_id)
             return False
         return not version.due()
 

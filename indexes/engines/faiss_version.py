@@ -33,7 +33,7 @@ _REVISIONS_AT_ONCE = 100  # named in one question
 
 
 class FaissVersion:
-    """For any number of threads; `load` and `merge` are called by one at a time."""
+    """For any number of threads. Of `load` and `merge` one goes on at a time."""
 
     def __init__(self, version_id: str, manifest: Manifest, inner: Index, files: FaissFiles, merge_after: int) -> None:
         self.version_id = version_id
@@ -42,6 +42,7 @@ class FaissVersion:
         self._manifest = manifest
         self._files = files
         self._merge_after = merge_after
+        self._tending = threading.Lock()  # taken before the other one
         self._writing = threading.Lock()
         self._folder = files.part(version_id)
         self._noted: set[str] = set()
@@ -90,7 +91,12 @@ class FaissVersion:
                 raise
 
     def load(self) -> None:
-        """Bring the rows into memory, as the engine within has them."""
+        """Bring the rows into memory, as the engine within has them; nothing happens if they are."""
+        with self._tending:
+            if not self.loaded:
+                self._load()
+
+    def _load(self) -> None:
         with self._writing:
             self._since = set()
         table = self._read_part()
@@ -114,6 +120,10 @@ class FaissVersion:
 
     def merge(self, stop: threading.Event) -> None:
         """Make delta and main part one, beside the searches and writes that go on. Raises Stopped."""
+        with self._tending:
+            self._merge(stop)
+
+    def _merge(self, stop: threading.Event) -> None:
         with self._writing:
             self._since = set()
             now, table = self._now, self._table

@@ -158,8 +158,7 @@ async def test_a_newer_revision_supersedes_when_it_completes_and_not_before(data
     assert await state_of(database, old) == RevisionState.CURRENT
     new_chunk = await finish(database, new)
     assert await state_of(database, old) == RevisionState.SUPERSEDED
-    async with database.read() as session:
-        view = await visibility.view(session, "p", store.id)
+    view = await database.snapshot(partial(visibility.view, project="p", store_id=store.id))
     seen = await database.snapshot(partial(visibility.sighting, view=view, chunk_ids=[old_chunk, new_chunk]))
     assert (set(seen.chunks), seen.settled) == ({new_chunk}, False)
     assert view.hidden == (old.id,)
@@ -255,7 +254,9 @@ async def test_another_project_sees_nothing(database: Database) -> None:
         with pytest.raises(NotFound):
             await stores.get(session, "other", store.id)
         with pytest.raises(NotFound):
-            await visibility.view(session, "other", store.id)
+            await visibility.pinned(session, "other", store.id, None, None)
+    with pytest.raises(NotFound):
+        await database.snapshot(partial(visibility.view, project="other", store_id=store.id))
 
 
 async def test_a_key_is_known_until_it_is_revoked(database: Database) -> None:

@@ -87,3 +87,17 @@ async def test_the_same_upload_again_is_no_work(ingest: Any, storage: Storage, m
         assert parsed == ["h.md"]
         again = await storage.intake.attach("p", store.id, Wanted(file.id, None, {}, None), None)
         assert again.id == before.id
+
+
+async def test_the_same_text_under_another_heading_is_embedded_anew(
+    ingest: Any, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = " ".join(f"Sentence {number} says something of its own." for number in range(120))
+    async with counted(storage, monkeypatch):
+        store = await ingest.store()
+        await ingest.completed(store, await ingest.attach(store, "h.md", f"# Leave\n\n{body}"))
+        await ingest.completed(store, await ingest.attach(store, "h.md", f"# Travel\n\n{body}"))
+        assert (await current(storage, store)).chunks_reused == 0
+        await ingest.completed(store, await ingest.attach(store, "h.md", f"# Travel\n\n{body} The end."))
+        revision = await current(storage, store)
+        assert revision.chunks_total - 1 == revision.chunks_reused > 1

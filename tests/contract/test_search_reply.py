@@ -46,7 +46,9 @@ class Shelf:
 def shelf(tmp_path_factory: pytest.TempPathFactory, service_class: Any) -> Iterator[Shelf]:
     running = service_class(tmp_path_factory.mktemp("reply") / "home", MODEL)
     running.start()
-    yield Shelf(running, TEXTS)
+    made = Shelf(running, TEXTS)
+    yield made
+    made.http.close()
     running.stop()
 
 

@@ -391,3 +391,12 @@ def test_the_command_line_takes_a_version_from_plan_to_rollback(store: Api, cite
     assert "0 added, 0 changed, 0 removed." in run("snapshots", "diff", store.id, "monday", "now")
     assert "monday" in run("snapshots", "list", store.id)
     run("snapshots", "delete", store.id, "monday", "--yes")
+
+
+def test_a_store_goes_over_to_another_analysis_and_context(empty: Api) -> None:
+    plain = {"context": "none", "lexical": {"analysis": "words-2", "language": "english+german"}}
+    planned = empty.post("/index_versions", {**plain, "dry_run": True})
+    assert planned["manifest"]["lexical"]["language"] == "english+german"
+    assert "context" not in planned["manifest"]
+    refused = empty.post("/index_versions", {"lexical": {"language": "english+klingon"}}, status=400)
+    assert refused["error"]["param"] == "lexical.language"

@@ -86,15 +86,13 @@ async def test_a_revision_that_came_and_went_meanwhile_is_noticed(storage: Stora
     async with storage.database.write() as session:
         await session.execute(update(Revision).values(has_points=True))
         await session.execute(update(Revision).where(Revision.id == first.id).values(state=RevisionState.CURRENT))
-    async with storage.database.read() as session:
-        before = await visibility.view(session, "p", store.id)
+    take = partial(visibility.view, project="p", store_id=store.id)
+    before = await storage.database.snapshot(take)
     assert await settled(storage, before)
     async with storage.database.write() as session:
         await session.execute(update(Revision).values(state=RevisionState.SUPERSEDED))
     assert not await settled(storage, before)
-    async with storage.database.read() as session:
-        after = await visibility.view(session, "p", store.id)
-    assert await settled(storage, after)
+    assert await settled(storage, await storage.database.snapshot(take))
 
 
 async def settled(storage: Storage, view: visibility.View) -> bool:
