@@ -1,5 +1,6 @@
 """Which prompt makes an answer, and how a version comes to be the one: kept if it is sound, live if its cases pass."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,9 @@ from generation import prompt_trial
 from generation.prompt import seeds
 from generation.prompt_check import check
 from generation.prompt_version import PromptVersion, Purpose
-from indexes.catalog import live_prompts, prompts, stores
+from indexes.catalog import idempotency, live_prompts, prompts, stores
 from indexes.catalog.history import PLATFORM, Because
+from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.prompt_tables import Prompt, PromptChange, PromptText
 from indexes.errors import Conflict, InvalidRequest, PromptTestsFailed
 
@@ -104,15 +106,26 @@ async def keep_shipped(state: State, project: str) -> None:
 
 
 async def keep(
-    session: AsyncSession, project: str, version: PromptVersion, because: Because, tests: list[PromptTest] | None
+    state: State,
+    project: str,
+    version: PromptVersion,
+    tests: list[PromptTest] | None,
+    because: Because,
+    again: Idempotency | None,
 ) -> PromptText:
     """Keep a version, with test cases in place of those there were if any are given. Raises InvalidRequest."""
-    check(version)
-    row = await prompts.put(session, project, version.name, version.text, because)
-    if tests is not None:
-        prompt = await prompts.get(session, project, version.name)
-        await prompts.set_tests(session, prompt, [test.model_dump(mode="json") for test in tests])
-    return row
+    await asyncio.to_thread(check, version)
+    await keep_shipped(state, project)
+    async with state.database.write() as session:
+        known = await idempotency.earlier(session, project, again)
+        if known is not None:
+            return await prompts.version(session, await prompts.get(session, project, version.name), known)
+        row = await prompts.put(session, project, version.name, version.text, because)
+        if tests is not None:
+            prompt = await prompts.get(session, project, version.name)
+            await prompts.set_tests(session, prompt, [test.model_dump(mode="json") for test in tests])
+        idempotency.remember(session, project, again, row.id)
+        return row
 
 
 async def tried(state: State, prompt: Prompt, row: PromptText) -> PromptTestReport:

@@ -13,7 +13,8 @@ from generation.prompt import ROLES, PromptPassage, Rendered, environment, rende
 from generation.prompt_version import PromptVersion, Purpose
 from indexes.errors import InvalidRequest
 
-MAX_CHARS = 64_000
+MAX_CHARS = 16_000
+"""Of a template: about 4000 tokens, which is more than a prompt of many examples needs."""
 _VARIABLES = {
     (Purpose.ANSWER, "system"): ("instructions", "no_answer"),
     (Purpose.ANSWER, "user"): ("instructions", "no_answer", "passages", "question"),

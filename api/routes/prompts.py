@@ -26,7 +26,7 @@ from api.wire.prompts import (
     PromptVersionSummary,
 )
 from generation import prompt_version
-from indexes.catalog import idempotency, prompt_tables, prompts
+from indexes.catalog import prompt_tables, prompts
 from indexes.catalog.history import Because
 from indexes.catalog.pages import Cursor
 
@@ -42,16 +42,9 @@ async def create_prompt(state: StateDep, caller: Writer, request: PromptCreate, 
     It is refused unless it renders, shows the question and what else it is given, and uses no variable that there is
     not. Nothing changes for answers until it is set live.
     """
-    await prompting.keep_shipped(state, caller.project)
-    async with state.database.write() as session:
-        known = await idempotency.earlier(session, caller.project, again)
-        if known is not None:
-            row = await prompts.version(session, await prompts.get(session, caller.project, request.name), known)
-        else:
-            version = prompt_version.PromptVersion(request.name, request.text)
-            because = Because(caller.actor, request.reason)
-            row = await prompting.keep(session, caller.project, version, because, request.tests)
-            idempotency.remember(session, caller.project, again, row.id)
+    version = prompt_version.PromptVersion(request.name, request.text)
+    because = Because(caller.actor, request.reason)
+    row = await prompting.keep(state, caller.project, version, request.tests, because, again)
     return presenting.version(request.name, row)
 
 

@@ -55,10 +55,10 @@ def test_a_prompt_may_choose_by_what_it_is_given() -> None:
             "a loop in a loop",
         ),
         (
-            "{% block system %}" + "{% if instructions %}" * 900 + "{% endif %}" * 900 + "{% endblock %}" + USER,
+            "{% block system %}" + "{% if instructions %}" * 400 + "{% endif %}" * 400 + "{% endblock %}" + USER,
             "too deep",
         ),
-        (SYSTEM + USER + "{# " + "x" * 64_000 + " #}", "longer than 64000 characters"),
+        (SYSTEM + USER + "{# " + "x" * 16_000 + " #}", "longer than 16000 characters"),
     ],
 )
 def test_a_text_that_cannot_be_a_prompt_is_refused_by_what_is_wrong(text: str, why: str) -> None:
