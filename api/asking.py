@@ -160,7 +160,7 @@ def _query(state: State, where: Target, question: Question) -> Query:
     options = (tool.ranking_options if tool else None) or RankingOptions()
     weights = options.hybrid_search
     return Query(
-        queries=(question.search_text,),
+        queries=(question.standalone or question.text,),
         limit=(tool.max_num_results if tool else None) or state.settings.generation.max_passages,
         where=to_filter(tool.filters) if tool else None,
         score_threshold=options.score_threshold or 0.0,

@@ -41,6 +41,11 @@ def compared(original: Made, replayed: Made, states: Mapping[str, RevisionState]
     sources = _sources(original, states)
     if sources.deleted:
         notes = [*notes, f"{sources.deleted} of the {sources.used} documents that were found are deleted since."]
+    if sources.superseded:
+        notes = [
+            *notes,
+            f"{sources.superseded} of the {sources.used} documents that were found are not current any more.",
+        ]
     if original.removed:
         notes = [*notes, "The text of the original answer was removed with a document that it was made from."]
     citations = None if original.removed else _citations(original, replayed)

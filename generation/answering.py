@@ -67,7 +67,7 @@ class Answering:
                 stack.push_async_callback(client.aclose)
                 count = await asyncio.to_thread(counter, llm.tokenizer) if llm.tokenizer else estimate_tokens
                 answerers[llm.name] = LlmAnswerer(llm, settings, client, seed(), count=count)
-                condensers[llm.name] = Condenser(llm, client, count)
+                condensers[llm.name] = Condenser(llm.name, client, llm.context_tokens, count)
             yield cls(answerers, settings, condensers)
 
     @property
@@ -131,7 +131,7 @@ class Answering:
         self, answerer: Answerer, question: Question, passages: Sequence[Passage]
     ) -> AsyncGenerator[AnswerEvent, None]:
         if answerer.name == ExtractiveAnswerer.name:
-            question = replace(question, text=question.search_text)  # it reads no history
+            question = replace(question, text=question.standalone or question.text)  # it reads no history
         async with aclosing(answerer.answer(question, passages)) as events:
             async for event in events:
                 match event:

@@ -11,7 +11,6 @@ from generation.llm import ChatClient, Finished, Message, Sampling
 from generation.model import Question, Turn, Usage
 from generation.prompt import render_condense
 from generation.prompt_version import PromptVersion
-from generation.settings import LlmSettings
 from generation.terms import terms
 from indexes.errors import CitewellError
 
@@ -68,9 +67,12 @@ def _salient(before: str, question: str) -> list[str]:
 class Condenser:
     """Lets a language model rewrite the last question of a conversation; what it does not do, the rule does."""
 
-    def __init__(self, llm: LlmSettings, client: ChatClient, count: CountTokens = estimate_tokens) -> None:
-        self._llm = llm
+    def __init__(
+        self, name: str, client: ChatClient, context_tokens: int, count: CountTokens = estimate_tokens
+    ) -> None:
+        self._name = name
         self._client = client
+        self._context_tokens = context_tokens
         self._count = count
 
     async def condense(self, question: Question, prompt: PromptVersion) -> Standalone:
@@ -78,7 +80,7 @@ class Condenser:
         try:
             said, usage = await self._ask(question, prompt)
         except CitewellError as error:
-            log.warning("%s did not condense a question: %s", self._llm.name, error.message)
+            log.warning("%s did not condense a question: %s", self._name, error.message)
             return by_rule(question.text, question.history)
         if not said or len(said) > _LONGEST or "\n" in said:
             return by_rule(question.text, question.history)
@@ -86,7 +88,7 @@ class Condenser:
 
     async def _ask(self, question: Question, prompt: PromptVersion) -> tuple[str, Usage]:
         bare = render_condense(prompt, question.text, ())
-        room = self._llm.context_tokens // 2 - _MAX_TOKENS - self._count(bare.system) - self._count(bare.user)
+        room = self._context_tokens // 2 - _MAX_TOKENS - self._count(bare.system) - self._count(bare.user)
         asked = render_condense(prompt, question.text, recent(question.history, room, self._count))
         messages = [Message("system", asked.system), Message("user", asked.user)]
         pieces, usage = [], Usage()

@@ -48,7 +48,7 @@ class LlmAnswerer:
     async def answer(self, question: Question, passages: Sequence[Passage]) -> AsyncGenerator[AnswerEvent, None]:
         """See `Answerer`."""
         prompt = question.prompt or self._prompt
-        evidence = weigh(question.search_text, candidates(passages))
+        evidence = weigh(question.standalone or question.text, candidates(passages))
         confidence = self._calibration.confidence(Signals.of(passages, evidence))
         blank = Answer(text="", model=self.name, confidence=confidence, prompt_version=prompt.label)
         if not passages or confidence < self._abstain_below:

@@ -87,25 +87,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked. `instructions` are the app's own; `history` is oldest first.
-
-    `standalone` is what it comes to without the history, where that is something else. `prompt` is the version that a
-    language model is asked with; None: the one that ships.
-    """
+    """What is asked. `instructions` are the app's own; `history` is oldest first."""
 
     text: str
     instructions: str | None = None
     history: tuple[Turn, ...] = ()
+    standalone: str | None = None  # what it comes to without the history, where that is something else
+    prompt: PromptVersion | None = None  # what a language model is asked with; None: what ships
     temperature: float | None = None
     top_p: float | None = None
     max_output_tokens: int | None = None
-    standalone: str | None = None
-    prompt: PromptVersion | None = None
-
-    @property
-    def search_text(self) -> str:
-        """What is searched for, and what the passages are held against."""
-        return self.standalone or self.text
 
 
 @dataclass(frozen=True, slots=True)

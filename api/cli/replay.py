@@ -1,6 +1,7 @@
 """`citewell replay`: a stored answer made again, as it was or otherwise, and the difference."""
 
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -25,7 +26,7 @@ def replay(
 
     with connect() as client:
         body = {"prompt": prompt, "model": model, "index_version": index_version}
-        found = client.post(f"/responses/{response}/replay", ResponseReplay, body)
+        found = client.post(f"/responses/{quote(response, safe='')}/replay", ResponseReplay, body)
     if as_json:
         print_json([found])
     else:

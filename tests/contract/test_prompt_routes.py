@@ -243,6 +243,15 @@ def test_an_answer_is_made_again_as_it_was_and_otherwise(api: Api) -> None:
     elsewhere = api.post(f"/responses/{first['id']}/replay", {"index_version": built["id"]})
     assert elsewhere["replayed"]["index_versions"] == [built["id"]] != elsewhere["original"]["index_versions"]
 
+    files = {"file": ("gate.md", TEXTS["gate.md"].replace("six", "five").encode())}
+    newer = api.http.post("/files", data={"purpose": "assistants"}, files=files).json()["id"]
+    api.post(f"/vector_stores/{api.store}/files", {"file_id": newer})
+    while api.get(f"/vector_stores/{api.store}")["file_counts"]["in_progress"]:
+        time.sleep(0.05)
+    later = api.post(f"/responses/{first['id']}/replay", {"model": "extractive"})
+    assert later["sources"]["superseded"] == 1 and "not current any more" in later["notes"][0]
+    assert later["diff"].splitlines()[-1] == "+The gate opens at five in the morning."
+
 
 def test_a_replay_says_that_documents_are_gone_and_shows_nothing_of_them(api: Api) -> None:
     first = api.ask("When does the gate open?")

@@ -60,7 +60,7 @@ async def test_a_model_rewrites_and_where_it_does_not_the_rule_does(reply: Reply
     async with scripted_llm(reply) as llm:
         settings = LlmSettings(name="small", base_url=llm.base_url, model="m")
         client = ChatClient(settings)
-        made = await Condenser(settings, client).condense(question, seeds()["condense"])
+        made = await Condenser(settings.name, client, settings.context_tokens).condense(question, seeds()["condense"])
         await client.aclose()
     assert (made.text, made.by) == (searched, by)
     assert made.prompt_version == (seeds()["condense"].label if by == "model" else None)
