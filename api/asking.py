@@ -4,9 +4,11 @@ import hashlib
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from api import prompting
+from api.prompting import Place, PromptRef
 from api.response_draft import AskEvent, Searched
 from api.state import State
 from api.wire.chat import ChatCreate
@@ -14,7 +16,9 @@ from api.wire.file_search import FileSearchTool
 from api.wire.filters import to_filter
 from api.wire.responses import ResponseCreate
 from api.wire.search import RankingOptions
+from generation.condense import Standalone
 from generation.model import Answer, Answered, Question
+from generation.settings import GenerationSettings, LlmSettings
 from indexes.catalog import responses, stores
 from indexes.errors import InvalidRequest, Unavailable
 from indexes.ids import Kind, new_id
@@ -30,6 +34,7 @@ class Target:
     store_ids: tuple[str, ...]
     tool: FileSearchTool | None
     session: str | None = None
+    prompt: PromptRef | None = None
 
 
 @dataclass(slots=True)
@@ -41,6 +46,9 @@ class Record:
     earlier: frozenset[str] = frozenset()
     hits: Sequence[Hit] = ()
     answer: Answer | None = None
+    standalone: Standalone | None = None
+    replay_of: str | None = None
+    condense_ms: float = 0.0
     retrieve_ms: float = 0.0
     answer_ms: float = 0.0
 
@@ -50,18 +58,30 @@ class Record:
         return {hit.chunk.revision_id for hit in self.hits} | self.earlier
 
 
-async def target(state: State, project: str, request: ResponseCreate | ChatCreate) -> Target:
+async def target(
+    state: State, project: str, request: ResponseCreate | ChatCreate, prompt: PromptRef | None = None
+) -> Target:
     """Read `model`, which may be `{answerer}@{store}`, and the tool.
 
-    Raises InvalidRequest where no store is named, and where one index version is named for several.
+    Raises InvalidRequest where no store is named, where one index version is named for several, and where a prompt is
+    named for an answerer that uses none.
     """
     name, at, named = (request.model or "").partition("@")
     answerer = state.answering.check(name)
+    if prompt is not None and not state.answering.is_prompted(answerer):
+        raise InvalidRequest(
+            f"{answerer} quotes documents and uses no prompt. Name a language model, or leave the prompt out.",
+            param="prompt",
+        )
     tool = request.tools[0] if request.tools else None
     if at:
         async with state.database.read() as session:
-            store = await stores.named(session, project, named)
-        return Target(answerer, (store.id,), tool, request.session)
+            store_ids: tuple[str, ...] = ((await stores.named(session, project, named)).id,)
+        return Target(answerer, store_ids, tool, request.session, prompt)
+    return Target(answerer, _stores_of(tool), tool, request.session, prompt)
+
+
+def _stores_of(tool: FileSearchTool | None) -> tuple[str, ...]:
     if tool is None:
         raise InvalidRequest(
             "No vector store is named. Send tools=[{'type': 'file_search', 'vector_store_ids': ['vs_…']}], or name the "
@@ -75,19 +95,23 @@ async def target(state: State, project: str, request: ResponseCreate | ChatCreat
             "An index version is of one vector store: name only that in `vector_store_ids`, or leave the version out.",
             param="tools[0].index_version",
         )
-    return Target(answerer, store_ids, tool, request.session)
+    return store_ids
 
 
 async def keep_trace(state: State, where: Target, question: Question, record: Record) -> None:
     """Store what made the answer."""
     async with state.database.write() as session:
-        await responses.trace(session, record.project, record.id, _trace(where, question, record))
+        body = _trace(state.settings.generation, where, question, record)
+        await responses.trace(session, record.project, record.id, body)
 
 
 async def ask(state: State, where: Target, question: Question, record: Record) -> AsyncGenerator[AskEvent, None]:
     """Search, then answer; `record` is filled on the way. Past capacity the first event raises Overloaded."""
     async with state.capacity:
+        begun = time.perf_counter()
+        question = await _prepared(state, where, question, record)
         started = time.perf_counter()
+        record.condense_ms = (started - begun) * 1e3
         query = _query(state, where, question)
         results = [await state.searcher.search(record.project, one, query) for one in where.store_ids]
         found = [hit for result in results for hit in result.hits]
@@ -105,6 +129,22 @@ async def ask(state: State, where: Target, question: Question, record: Record) -
                 yield event
 
 
+async def _prepared(state: State, where: Target, question: Question, record: Record) -> Question:
+    """The question with the prompt that it is answered by, and as it stands without its history."""
+    if not state.answering.is_prompted(where.answerer):
+        record.standalone = await state.answering.standalone(where.answerer, question)
+        return replace(question, standalone=_other(record.standalone, question))
+    # Several stores may disagree: what is in force in the project decides.
+    place = Place(record.project, where.store_ids[0] if len(where.store_ids) == 1 else None)
+    prompts = await prompting.chosen(state, place, where.prompt)
+    record.standalone = await state.answering.standalone(where.answerer, question, prompts.condense)
+    return replace(question, prompt=prompts.answer, standalone=_other(record.standalone, question))
+
+
+def _other(made: Standalone, question: Question) -> str | None:
+    return made.text if made.text != question.text else None
+
+
 async def _still_there(state: State, record: Record) -> None:
     """A delete that returned while this was answered must not be followed by the deleted text (I4)."""
     async with state.database.read() as session:
@@ -120,7 +160,7 @@ def _query(state: State, where: Target, question: Question) -> Query:
     options = (tool.ranking_options if tool else None) or RankingOptions()
     weights = options.hybrid_search
     return Query(
-        queries=(question.text,),
+        queries=(question.standalone or question.text,),
         limit=(tool.max_num_results if tool else None) or state.settings.generation.max_passages,
         where=to_filter(tool.filters) if tool else None,
         score_threshold=options.score_threshold or 0.0,
@@ -132,9 +172,11 @@ def _query(state: State, where: Target, question: Question) -> Query:
     )
 
 
-def _trace(where: Target, question: Question, record: Record) -> dict[str, Any]:
-    answer = record.answer
+def _trace(settings: GenerationSettings, where: Target, question: Question, record: Record) -> dict[str, Any]:
+    """What a trace keeps: `llm` is the model behind the answerer, as its server calls it, with all its parameters."""
+    answer, made = record.answer, record.standalone
     assert answer is not None
+    llm = next((one for one in settings.llms if one.name == where.answerer), None)
     return {
         "question_sha256": hashlib.sha256(question.text.encode()).hexdigest(),
         "store_ids": list(where.store_ids),
@@ -143,9 +185,18 @@ def _trace(where: Target, question: Question, record: Record) -> dict[str, Any]:
         "answerer": where.answerer,
         "model": answer.model,
         "prompt_version": answer.prompt_version,
-        "temperature": question.temperature,
-        "top_p": question.top_p,
-        "max_output_tokens": question.max_output_tokens,
+        "fallback": answer.fallback,
+        "llm": llm and _sampling(llm, question),
+        "condense": made
+        and {
+            "by": made.by,
+            "search_sha256": hashlib.sha256(made.text.encode()).hexdigest(),
+            "prompt_version": made.prompt_version,
+            "input_tokens": made.usage.input_tokens,
+            "output_tokens": made.usage.output_tokens,
+            "ms": record.condense_ms,
+        },
+        "replay_of": record.replay_of,
         "hits": [
             {"chunk_id": hit.chunk.id, "revision_id": hit.chunk.revision_id, "fused": hit.scores.fused}
             for hit in record.hits
@@ -161,4 +212,13 @@ def _trace(where: Target, question: Question, record: Record) -> dict[str, Any]:
         "output_tokens": answer.usage.output_tokens,
         "retrieve_ms": record.retrieve_ms,
         "answer_ms": record.answer_ms,
+    }
+
+
+def _sampling(llm: LlmSettings, question: Question) -> dict[str, Any]:
+    return {
+        "model": llm.model,
+        "temperature": llm.temperature if question.temperature is None else question.temperature,
+        "top_p": question.top_p,
+        "max_output_tokens": min(question.max_output_tokens or llm.max_output_tokens, llm.max_output_tokens),
     }

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from api.validation import explain
 from api.wire.comparisons import GateRefusal, GateReport
 from api.wire.errors import ErrorDetail, ErrorReply
+from api.wire.prompts import PromptTestReport, PromptTestsRefusal
 from indexes import errors
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ def error_response(error: Exception) -> JSONResponse:
     reply = ErrorReply(error=detail_of(error))
     if isinstance(error, errors.GateFailed):
         reply = GateRefusal(error=reply.error, report=GateReport.model_validate(error.report))
+    if isinstance(error, errors.PromptTestsFailed):
+        reply = PromptTestsRefusal(error=reply.error, report=PromptTestReport.model_validate(error.report))
     return _reply(status, reply, _retry_headers(status, error))
 
 

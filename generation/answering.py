@@ -1,17 +1,22 @@
 """The use case behind `/v1/responses` and `/v1/chat/completions`: a question and ranked hits become a cited answer."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 
+from generation.budget import estimate_tokens
 from generation.cite import holds
+from generation.condense import Condenser, Standalone, by_rule
 from generation.extractive import Embed, ExtractiveAnswerer
 from generation.llm import ChatClient
 from generation.llm_answerer import LlmAnswerer
 from generation.model import Answer, Answered, Answerer, AnswerEvent, CitationAdded, Passage, Question
 from generation.prompt import seed
+from generation.prompt_version import PromptVersion
 from generation.settings import GenerationSettings
+from generation.tokens import counter
 from indexes.embedders.models import Models
 from indexes.errors import NotFound, SettingsError, Unavailable
 from indexes.model import Hit, Vector
@@ -26,7 +31,12 @@ class Answering:
     never be one.
     """
 
-    def __init__(self, answerers: Mapping[str, Answerer], settings: GenerationSettings) -> None:
+    def __init__(
+        self,
+        answerers: Mapping[str, Answerer],
+        settings: GenerationSettings,
+        condensers: Mapping[str, Condenser] | None = None,
+    ) -> None:
         if settings.default_answerer not in answerers:
             raise SettingsError(
                 f"generation.default_answerer: there is no {settings.default_answerer!r}. "
@@ -34,6 +44,7 @@ class Answering:
             )
         self._answerers = dict(answerers)
         self._settings = settings
+        self._condensers = dict(condensers or {})
         self.violations = 0
 
     @classmethod
@@ -47,14 +58,17 @@ class Answering:
         answerers: dict[str, Answerer] = {
             ExtractiveAnswerer.name: ExtractiveAnswerer(settings, _embed_with(models) if models else None)
         }
+        condensers: dict[str, Condenser] = {}
         async with AsyncExitStack() as stack:
             for llm in settings.llms:
                 if llm.name in answerers:
                     raise SettingsError(f"generation.llms: the name {llm.name!r} is taken. Give each model its own.")
                 client = ChatClient(llm)
                 stack.push_async_callback(client.aclose)
-                answerers[llm.name] = LlmAnswerer(llm, settings, client, seed())
-            yield cls(answerers, settings)
+                count = await asyncio.to_thread(counter, llm.tokenizer) if llm.tokenizer else estimate_tokens
+                answerers[llm.name] = LlmAnswerer(llm, settings, client, seed(), count=count)
+                condensers[llm.name] = Condenser(llm.name, client, llm.context_tokens, count)
+            yield cls(answerers, settings, condensers)
 
     @property
     def default(self) -> str:
@@ -76,6 +90,18 @@ class Answering:
                 param="model",
             )
         return name
+
+    def is_prompted(self, name: str) -> bool:
+        """Whether the answerer of that name asks a language model, by prompts."""
+        return name in self._condensers
+
+    async def standalone(self, name: str, question: Question, prompt: PromptVersion | None = None) -> Standalone:
+        """The question as it stands without its history: by the model of that name and `prompt`, or by a rule."""
+        if not question.history:
+            return Standalone(question.text)
+        if not self.is_prompted(name):
+            return by_rule(question.text, question.history)
+        return await self._condensers[name].condense(question, prompt or seed("condense"))
 
     async def answer(self, name: str, question: Question, hits: Sequence[Hit]) -> AsyncGenerator[AnswerEvent, None]:
         """Stream the answer of the answerer `name` from the best of `hits`, which come best first.
@@ -104,6 +130,8 @@ class Answering:
     async def _checked(
         self, answerer: Answerer, question: Question, passages: Sequence[Passage]
     ) -> AsyncGenerator[AnswerEvent, None]:
+        if answerer.name == ExtractiveAnswerer.name:
+            question = replace(question, text=question.standalone or question.text)  # it reads no history
         async with aclosing(answerer.answer(question, passages)) as events:
             async for event in events:
                 match event:
@@ -111,7 +139,7 @@ class Answering:
                         self.violations += 1
                         log.error("A citation of chunk %s does not hold.", citation.passage.hit.chunk.id)
                     case Answered(answer):
-                        yield Answered(_without_false(answer))
+                        yield Answered(replace(_without_false(answer), search_query=question.standalone))
                     case _:
                         yield event
 

@@ -11,7 +11,8 @@ from generation.draft import Draft
 from generation.llm import ChatClient, Finished, Message, Sampling
 from generation.markers import MarkerReader
 from generation.model import AbstainReason, Answer, Answered, AnswerEvent, Passage, Question, Usage
-from generation.prompt import NO_ANSWER, PromptPassage, PromptVersion, render
+from generation.prompt import NO_ANSWER, PromptPassage, render
+from generation.prompt_version import PromptVersion
 from generation.settings import GenerationSettings, LlmSettings
 from indexes.errors import InvalidRequest
 
@@ -21,7 +22,7 @@ _FRAME_TOKENS = 24  # what the prompt puts around a passage, its number and its 
 
 
 class LlmAnswerer:
-    """Asks one model on one chat server, with one version of a prompt.
+    """Asks one model on one chat server, with the question's version of a prompt or else with `prompt`.
 
     Abstains without asking where there are no passages or they are plainly about something else, and when the model
     replies that they hold no answer.
@@ -46,15 +47,16 @@ class LlmAnswerer:
 
     async def answer(self, question: Question, passages: Sequence[Passage]) -> AsyncGenerator[AnswerEvent, None]:
         """See `Answerer`."""
-        evidence = weigh(question.text, candidates(passages))
+        prompt = question.prompt or self._prompt
+        evidence = weigh(question.standalone or question.text, candidates(passages))
         confidence = self._calibration.confidence(Signals.of(passages, evidence))
-        blank = Answer(text="", model=self.name, confidence=confidence, prompt_version=self._prompt.label)
+        blank = Answer(text="", model=self.name, confidence=confidence, prompt_version=prompt.label)
         if not passages or confidence < self._abstain_below:
             reason = AbstainReason.LOW_CONFIDENCE if passages else AbstainReason.NO_HITS
             for event in abstained(blank, reason, passages):
                 yield event
             return
-        messages, shown = self._messages(question, passages)
+        messages, shown = self._messages(prompt, question, passages)
         draft, reader, opening, end = Draft(passages[:shown]), MarkerReader(), _Opening(), Finished("stop", Usage())
         async with aclosing(self._client.stream(messages, self._sampling(question))) as pieces:
             async for piece in pieces:
@@ -93,9 +95,11 @@ class LlmAnswerer:
     def _max_output(self, question: Question) -> int:
         return min(question.max_output_tokens or self._llm.max_output_tokens, self._llm.max_output_tokens)
 
-    def _messages(self, question: Question, passages: Sequence[Passage]) -> tuple[list[Message], int]:
+    def _messages(
+        self, prompt: PromptVersion, question: Question, passages: Sequence[Passage]
+    ) -> tuple[list[Message], int]:
         """What is sent, and how many of the passages fit in it. Raises InvalidRequest where none does."""
-        bare = render(self._prompt, question.text, (), question.instructions)
+        bare = render(prompt, question.text, (), question.instructions)
         room = self._llm.context_tokens - self._max_output(question) - _TEMPLATE_TOKENS
         room -= self._count(bare.system) + self._count(bare.user)
         history = recent(question.history, room // _HISTORY_SHARE, self._count)
@@ -110,7 +114,7 @@ class LlmAnswerer:
                 code="context_length_exceeded",
             )
         kept = [replace(passage, text=text) for passage, text in zip(shown, texts, strict=False)]
-        asked = render(self._prompt, question.text, kept, question.instructions)
+        asked = render(prompt, question.text, kept, question.instructions)
         turns = [Message(turn.role, turn.text) for turn in history]
         return [Message("system", asked.system), *turns, Message("user", asked.user)], len(kept)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from generation.prompt_version import PromptVersion
 from indexes.model import Hit
 
 
@@ -91,6 +92,8 @@ class Question:
     text: str
     instructions: str | None = None
     history: tuple[Turn, ...] = ()
+    standalone: str | None = None  # what it comes to without the history, where that is something else
+    prompt: PromptVersion | None = None  # what a language model is asked with; None: what ships
     temperature: float | None = None
     top_p: float | None = None
     max_output_tokens: int | None = None
@@ -100,7 +103,8 @@ class Question:
 class Answer:
     """A whole answer. `confidence` is in 0..1. `incomplete` names why it stopped early (`max_output_tokens`).
 
-    `fallback` is None, or says why another answerer than the wanted one made it.
+    `fallback` is None, or says why another answerer than the wanted one made it. `search_query` is what was searched
+    for where that is not the question.
     """
 
     text: str
@@ -115,6 +119,7 @@ class Answer:
     prompt_version: str | None = None
     dropped_markers: int = 0
     fallback: str | None = None
+    search_query: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Settings of generation: which language models there are, and what an answer may cost."""
 
+from pathlib import Path
+
 from pydantic import Field, SecretStr
 
 from indexes.settings import Section
@@ -14,6 +16,9 @@ class LlmSettings(Section):
     api_key: SecretStr | None = Field(None, description="Sent as a bearer token. Empty: none is sent.")
     context_tokens: int = Field(
         8192, ge=512, description="The model's context: passages are cut so that prompt and answer fit in it."
+    )
+    tokenizer: Path | None = Field(
+        None, description="Folder with the model's `tokenizer.json`, to count tokens with. Empty: they are estimated."
     )
     max_output_tokens: int = Field(1024, ge=16, description="Longest answer, where the caller does not ask for less.")
     temperature: float = Field(0.0, ge=0, le=2, description="0 repeats itself: the same documents, the same answer.")

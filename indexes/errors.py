@@ -6,7 +6,8 @@ CitewellError
 ├── Forbidden             the key may not do this
 ├── NotFound              no such thing for this caller
 ├── Conflict              the thing is in another state than the request needs
-│   └── GateFailed        a candidate that the quality gate refuses, with its report
+│   ├── GateFailed        a candidate that the quality gate refuses, with its report
+│   └── PromptTestsFailed a prompt whose own test cases fail, with their report
 ├── TooLarge              over a limit in bytes
 ├── TooSlow               the client did not keep up
 ├── Abandoned             nobody waits for the result any more
@@ -80,6 +81,23 @@ class GateFailed(Conflict):
         report: dict[str, Any] | None = None,
         code: str | None = None,
         param: str | None = "index_version",
+    ) -> None:
+        super().__init__(message, code=code, param=param)
+        self.report = report or {}
+
+
+class PromptTestsFailed(Conflict):
+    """A version of a prompt does not pass the prompt's test cases. `report` says which and why, as JSON data."""
+
+    code = "prompt_tests_failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        report: dict[str, Any] | None = None,
+        code: str | None = None,
+        param: str | None = "version",
     ) -> None:
         super().__init__(message, code=code, param=param)
         self.report = report or {}

@@ -26,6 +26,9 @@ class Kind(StrEnum):
     COMPLETION = "chatcmpl-"
     RERANKING = "rerank-"
     TRACE = "trace_"
+    PROMPT = "prompt_"
+    PROMPT_VERSION = "pv_"
+    PROMPT_CHANGE = "pc_"
     KEY = "key_"
     REQUEST = "req_"
 

@@ -14,8 +14,9 @@ from api.wire.base import Listed
 from api.wire.comparisons import GateRefusal, GateReport
 from api.wire.errors import ErrorReply
 from api.wire.pages import Page
+from api.wire.prompts import PromptTestReport, PromptTestsRefusal
 from api.wire.vector_stores import VectorStore
-from indexes.errors import CitewellError, GateFailed, InvalidRequest, NotFound, Unavailable
+from indexes.errors import CitewellError, GateFailed, InvalidRequest, NotFound, PromptTestsFailed, Unavailable
 
 DEFAULT_BASE_URL = "http://127.0.0.1:8080"
 _ATTEMPTS = 6
@@ -26,14 +27,25 @@ Entry = TypeVar("Entry", bound=Listed)
 
 
 class RefusedByServer(CitewellError):
-    """The server answered with an error; the message is its own. `report` is there where the quality gate refused."""
+    """The server answered with an error; the message is its own.
+
+    `report` is there where the quality gate refused, `trial` where test cases of a prompt did.
+    """
 
     def __init__(
-        self, status: int, message: str, *, code: str, param: str | None = None, report: GateReport | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        report: GateReport | None = None,
+        trial: PromptTestReport | None = None,
     ) -> None:
         super().__init__(message, code=code, param=param)
         self.status = status
         self.report = report
+        self.trial = trial
 
 
 class Client:
@@ -167,15 +179,20 @@ def connect(base_url: str | None = None, home: Path | None = None) -> Iterator[C
 
 
 def _refusal(response: httpx.Response) -> RefusedByServer:
-    report = None
+    report = trial = None
     try:
         detail = ErrorReply.model_validate_json(response.content).error
-        if detail.code == GateFailed.code:
-            report = GateRefusal.model_validate_json(response.content).report
+        match detail.code:
+            case GateFailed.code:
+                report = GateRefusal.model_validate_json(response.content).report
+            case PromptTestsFailed.code:
+                trial = PromptTestsRefusal.model_validate_json(response.content).report
     except ValidationError:
         message = f"The server answered {response.status_code}, and not as Citewell does. Is the address right?"
         return RefusedByServer(response.status_code, message, code="http_error")
-    return RefusedByServer(response.status_code, detail.message, code=detail.code, param=detail.param, report=report)
+    return RefusedByServer(
+        response.status_code, detail.message, code=detail.code, param=detail.param, report=report, trial=trial
+    )
 
 
 def _wait_s(response: httpx.Response, attempt: int) -> float:

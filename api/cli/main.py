@@ -14,6 +14,8 @@ from api.cli import (
     golden,
     ingest,
     keys,
+    prompts,
+    replay,
     retrieval,
     retry,
     search,
@@ -38,10 +40,12 @@ app.command("ingest")(ingest.ingest)
 app.command("retry")(retry.retry)
 app.command("ask")(ask.ask)
 app.command("search")(search.search)
+app.command("replay")(replay.replay)
 app.add_typer(stores.app, name="stores")
 app.add_typer(versions.app, name="versions")
 app.add_typer(golden.app, name="golden")
 app.add_typer(snapshots.app, name="snapshots")
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(keys.app, name="keys")
 app.command("config")(config.config)
 app.command("demo")(demo.demo)

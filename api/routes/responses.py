@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse
 
-from api import asking
+from api import asking, conversation
 from api.asking import Record
 from api.deps import IdempotencyDep, Reader, StateDep, Writer
+from api.prompting import PromptRef
 from api.response_draft import AskEvents, ResponseDraft
 from api.sse import STREAMED, EventStream, encode_event, gather, primed, response_events
 from api.state import State
@@ -18,7 +19,6 @@ from api.wire.pages import Page
 from api.wire.response_events import ResponseEvent
 from api.wire.response_input import messages_of
 from api.wire.responses import InputItemMessage, ResponseCreate, ResponseDeleted, ResponseObject
-from generation.model import Turn
 from indexes.catalog import idempotency, responses
 from indexes.catalog.idempotency import Idempotency
 from indexes.errors import Conflict
@@ -26,7 +26,6 @@ from indexes.ids import Kind, new_id
 
 router = APIRouter(prefix="/v1/responses", tags=["answers"])
 ResponseId = Annotated[str, Path(description="Id of the response, `resp_…`.")]
-_MOST_TURNS = 40
 
 
 @router.post("", response_model=ResponseObject, responses=STREAMED)
@@ -38,8 +37,9 @@ async def create_response(
         known = await idempotency.earlier(session, caller.project, again)
         if known is not None:
             return JSONResponse((await responses.get(session, caller.project, known)).body)
-    where = await asking.target(state, caller.project, request)
-    turns, sources = await _earlier(state, caller.project, request.previous_response_id)
+    prompt = PromptRef(request.prompt.id, request.prompt.version) if request.prompt else None
+    where = await asking.target(state, caller.project, request, prompt)
+    turns, sources = await conversation.earlier(state, caller.project, request.previous_response_id)
     question, record = request.to_question(turns), Record(caller.project, earlier=frozenset(sources))
     draft = ResponseDraft(
         id=new_id(Kind.RESPONSE),
@@ -113,27 +113,6 @@ async def _keep(
         body = response.model_dump(mode="json")
         await responses.store(session, record.project, body, _input_items(request), record.sources)
         idempotency.remember(session, record.project, again, response.id)
-
-
-async def _earlier(state: State, project: str, response_id: str | None) -> tuple[list[Turn], set[str]]:
-    """What was said before, oldest first, through the chain of responses that each continue another; and of what it was
-    made, without what was deleted since: that text is gone from it already."""
-    turns: list[Turn] = []
-    sources: set[str] = set()
-    async with state.database.read() as session:
-        while response_id is not None and len(turns) < _MOST_TURNS:
-            row = await responses.get(session, project, response_id)
-            asked = [Turn(item["role"], item["content"][0]["text"]) for item in row.input]
-            said = [
-                Turn("assistant", item["content"][0]["text"])
-                for item in row.body["output"]
-                if item["type"] == "message"
-            ]
-            turns = [turn for turn in asked if turn.role in ("user", "assistant")] + said + turns
-            if row.redacted_at is None:
-                sources |= await responses.sources(session, row.id)
-            response_id = row.body["previous_response_id"]
-    return turns, sources
 
 
 def _input_items(request: ResponseCreate) -> list[dict[str, Any]]:

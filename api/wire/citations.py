@@ -79,6 +79,9 @@ class AnswerExtras(ReplyModel):
     abstain_reason: AbstainReason | None = Field(None, description="Why; null unless abstained.")
     confidence: float | None = Field(None, description="How sure the answer is, 0..1.")
     fallback: str | None = Field(None, description="Why documents were quoted instead of asking the language model.")
+    search_query: str | None = Field(
+        None, description="What was searched for, where that is not the question but what a conversation made of it."
+    )
     sentences: list[AnswerSentence] | None = Field(None, description="The answer by sentences, each with its verdict.")
     trace_id: str | None = Field(None, description="Id of the trace that pins what made the answer.")
 
@@ -90,6 +93,7 @@ def answer_extras(answer: Answer, trace_id: str | None) -> AnswerExtras:
         abstain_reason=answer.abstain_reason,
         confidence=answer.confidence,
         fallback=answer.fallback,
+        search_query=answer.search_query,
         sentences=[AnswerSentence.from_sentence(sentence, answer.text) for sentence in answer.sentences],
         trace_id=trace_id,
     )

@@ -47,6 +47,14 @@ class ResponseStreamOptions(RequestModel):
     include_obfuscation: bool | None = Field(None, description="Accepted; streams are never padded.")
 
 
+class PromptReference(RequestModel):
+    """A prompt of `/v1/prompts` to answer with."""
+
+    id: Id = Field(description="Its name or id.")
+    version: Id | None = Field(None, description="Number, id or hash of a version; left out: the one in force.")
+    variables: Annotated[Any, Refused("Prompts have no variables of the app's own: use `instructions`.")] = None
+
+
 class Sampling(RequestModel):
     """What both answer APIs let a client say beside the question. Only language models have a use for sampling."""
 
@@ -94,7 +102,7 @@ class ResponseCreate(Sampling):
     reasoning: Reasoning | None = None
     background: Annotated[bool, Refused("Leave it out, and use `stream` for long answers.", allowed=(False,))] = False
     conversation: Annotated[Any, Refused("Use `previous_response_id` to continue a conversation.")] = None
-    prompt: Annotated[Any, Refused("Send the text of the prompt as `instructions`.")] = None
+    prompt: PromptReference | None = Field(None, description="Left out: what is in force for the store.")
     top_logprobs: Annotated[int | None, Refused("Answers carry no log probabilities.", allowed=(0,))] = None
 
     @property
@@ -189,6 +197,7 @@ class ResponseObject(AnswerExtras):
     instructions: str | None = None
     metadata: Metadata = Field(default_factory=dict)
     previous_response_id: str | None = None
+    prompt: PromptReference | None = None
     store: bool = True
     background: bool = False
     parallel_tool_calls: bool = True

@@ -48,6 +48,20 @@ async def trace(session: AsyncSession, project: str, trace_id: str, body: dict[s
     session.add(Trace(id=trace_id, project=project, body=body))
 
 
+async def traced(session: AsyncSession, project: str, trace_id: str) -> dict[str, Any]:
+    """What made an answer. Raises NotFound, also for another project's."""
+    row = await session.scalar(select(Trace).where(Trace.id == trace_id, Trace.project == project))
+    if row is None:
+        raise NotFound(f"There is no trace '{trace_id}'.", param="trace_id")
+    return row.body
+
+
+async def states(session: AsyncSession, revision_ids: Collection[str]) -> dict[str, RevisionState]:
+    """What became of revisions; those that are gone are left out."""
+    query = select(Revision.id, Revision.state).where(Revision.id.in_(revision_ids))
+    return {row.id: row.state for row in await session.execute(query)}
+
+
 async def get(session: AsyncSession, project: str, response_id: str) -> StoredResponse:
     """A stored answer. Raises NotFound, also for another project's."""
     row = await session.scalar(
@@ -94,12 +108,13 @@ def _holds_text(made: Made) -> ColumnElement[bool]:
 
 
 def _redact(row: StoredResponse) -> None:
-    row.body = {**row.body, "output": [_redacted(item) for item in row.body["output"]], "sentences": []}
+    gone: dict[str, Any] = {"sentences": [], "search_query": None}  # a model makes queries of earlier answers, too
+    row.body = {**row.body, "output": [_redacted(item) for item in row.body["output"]], **gone}
     row.redacted_at = time.time()
 
 
 def _redacted(item: dict[str, Any]) -> dict[str, Any]:
     if item["type"] != "message":
-        return {**item, "results": None}
+        return {**item, "queries": [], "results": None}
     text = "This answer was removed because a document it was made from has been deleted."
     return {**item, "content": [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]}

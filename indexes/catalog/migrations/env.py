@@ -2,9 +2,10 @@
 
 from alembic import context
 
+from indexes.catalog.prompt_tables import Prompt
 from indexes.catalog.tables import Base
 from indexes.catalog.version_tables import Holding
 
-_Every: type[Base] = Holding  # importing it makes the metadata know the tables of both files
-context.configure(connection=context.config.attributes["connection"], target_metadata=_Every.metadata)
+_EVERY: tuple[type[Base], ...] = (Prompt, Holding)  # importing them makes the metadata know the tables of their files
+context.configure(connection=context.config.attributes["connection"], target_metadata=_EVERY[0].metadata)
 context.run_migrations()
