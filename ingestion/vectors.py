@@ -10,7 +10,7 @@ from indexes.catalog.database import Database
 from indexes.catalog.tables import Revision
 from indexes.catalog.versions import Version
 from indexes.embedders.models import Models
-from indexes.errors import NotFound
+from indexes.errors import IndexDamaged, NotFound
 from indexes.index import Engine
 from indexes.model import Chunk, Vector
 
@@ -59,8 +59,8 @@ class VectorMaker:
             version = pairs[0][1].version
             try:
                 index = self._engine.open(version.id, version.manifest)
-            except NotFound:
+                stored = index.vectors([twin.chunk_id for _, twin in pairs])
+            except (NotFound, IndexDamaged):
                 continue
-            stored = index.vectors([twin.chunk_id for _, twin in pairs])
             found |= {chunk_id: stored[twin.chunk_id] for chunk_id, twin in pairs if twin.chunk_id in stored}
         return found

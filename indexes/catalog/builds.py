@@ -110,7 +110,7 @@ async def left(session: AsyncSession, version: IndexVersion, after_seq: int, lim
 
 
 async def finish(session: AsyncSession, lease: BuildLease, inventory_hash: str) -> bool:
-    """Make the version ready, or whole again, unless it lacks something that was written meanwhile. Raises LeaseLost."""
+    """Make the version ready, or whole again, unless something written meanwhile is missing. Raises LeaseLost."""
     version = await session.scalar(select(IndexVersion).where(IndexVersion.id == lease.version_id))
     if version is None:
         raise LeaseLost(f"The index version {lease.version_id} was deleted.")

@@ -81,10 +81,8 @@ async def so_far(session: AsyncSession, version: IndexVersion) -> Restored:
 
 async def whole(session: AsyncSession, store_id: str) -> IndexVersion | None:
     """The newest version of a store that can be searched and lacks nothing; None where there is none."""
-    kept = select(IndexVersion).where(IndexVersion.store_id == store_id, IndexVersion.state.in_(SEARCHABLE))
-    for version in await session.scalars(
-        kept.where(IndexVersion.restoring_since.is_(None)).order_by(IndexVersion.seq.desc())
-    ):
+    kept = select(IndexVersion).where(IndexVersion.store_id == store_id, *_STANDING)
+    for version in await session.scalars(kept.order_by(IndexVersion.seq.desc())):
         if await holdings.is_complete(session, version):
             return version
     return None
@@ -101,8 +99,10 @@ async def holds_any(session: AsyncSession, version_id: str) -> bool:
 async def standing(session: AsyncSession) -> list[IndexVersion]:
     """The versions that are to hold what the catalog says, of all stores that are not being deleted."""
     of_stores = IndexVersion.store_id.in_(select(Store.id).where(~Store.deleting))
-    whole = (IndexVersion.state.in_(SEARCHABLE), IndexVersion.restoring_since.is_(None))
-    return list(await session.scalars(select(IndexVersion).where(*whole, of_stores).order_by(IndexVersion.seq)))
+    return list(await session.scalars(select(IndexVersion).where(*_STANDING, of_stores).order_by(IndexVersion.seq)))
+
+
+_STANDING = (IndexVersion.state.in_(SEARCHABLE), IndexVersion.restoring_since.is_(None))
 
 
 async def _noted(session: AsyncSession, version_id: str, fence: int, why: str, *, damaged: bool) -> bool:

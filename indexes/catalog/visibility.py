@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from indexes.catalog import snapshots
+from indexes.catalog import restoring, snapshots
 from indexes.catalog.database import batched
+from indexes.catalog.restoring import Restored
 from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Store
 from indexes.catalog.versions import Version, opened_as, read_manifest, searchable
 from indexes.errors import NotFound
@@ -28,14 +29,16 @@ class Candidate:
     version: Version
     shadow_share: float
     canary_share: float
+    fence: int
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """The version that answers for a store, and the revisions with points in it that nobody may see.
 
-    `arriving` are those of them that are still being worked on. `taken_at` is in seconds since 1970; a `reused` view
-    was taken for an earlier search.
+    `arriving` are those of them that are still being worked on. `fence` is that of the version's row; `restoring` says
+    how much is back of a version that lost points. `taken_at` is in seconds since 1970; a `reused` view was taken for
+    an earlier search.
     """
 
     store_id: str
@@ -43,6 +46,8 @@ class View:
     hidden: tuple[str, ...]
     arriving: tuple[str, ...]
     last_active_at: float
+    fence: int = 0
+    restoring: Restored | None = None
     candidates: tuple[Candidate, ...] = ()
     snapshot_id: str | None = None
     taken_at: float = field(default_factory=time.time)
@@ -83,6 +88,8 @@ async def view(
             IndexVersion.manifest,
             IndexVersion.shadow_share,
             IndexVersion.canary_share,
+            IndexVersion.fence,
+            IndexVersion.restoring_since,
             Store.live_version,
             Store.last_active_at,
         )
@@ -96,13 +103,11 @@ async def view(
         raise NotFound(
             f"There is no vector store '{store_id}'. List yours with GET /v1/vector_stores.", param="vector_store_id"
         )
-    version = Version(live.id, read_manifest(live.manifest))
-    if version_id is not None:
-        version = opened_as(await searchable(session, store_id, version_id))
+    answering = await _answering(session, store_id, live, version_id)
     candidates = tuple(
-        Candidate(Version(row.id, read_manifest(row.manifest)), row.shadow_share, row.canary_share)
+        Candidate(Version(row.id, read_manifest(row.manifest)), row.shadow_share, row.canary_share, row.fence)
         for row in rows
-        if row.id != live.id
+        if row.id != live.id and row.restoring_since is None
     )
     snapshot_id = None if snapshot is None else (await snapshots.get(session, store_id, snapshot)).id
     unseen = select(Revision.id, Revision.state).where(
@@ -111,13 +116,35 @@ async def view(
     hidden = list(await session.execute(unseen))
     return View(
         store_id=store_id,
-        version=version,
+        version=answering.version,
+        fence=answering.fence,
+        restoring=answering.restoring,
         hidden=tuple(row.id for row in hidden),
         arriving=tuple(row.id for row in hidden if row.state not in _GONE),
         last_active_at=live.last_active_at,
         candidates=candidates,
         snapshot_id=snapshot_id,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answering:
+    """The version to search, the fence of its row, and how much of it is back where it lost points."""
+
+    version: Version
+    fence: int
+    restoring: Restored | None = None
+
+
+async def _answering(session: AsyncSession, store_id: str, live: Row[Any], wanted: str | None) -> _Answering:
+    """The version that is wanted; else the live one, or in its place a whole one while it is being restored."""
+    if wanted is None and live.restoring_since is None:
+        return _Answering(Version(live.id, read_manifest(live.manifest)), live.fence)
+    row = await searchable(session, store_id, wanted or live.id)
+    if wanted is None and (other := await restoring.whole(session, store_id)):
+        row = other
+    so_far = None if row.restoring_since is None else await restoring.so_far(session, row)
+    return _Answering(opened_as(row), row.fence, so_far)
 
 
 def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Sighting:
@@ -134,6 +161,8 @@ def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Si
         for row in rows
     }
     settled = len(found) == len(chunk_ids) and not (view.hidden and _was_replaced(connection, view))
+    # Points may have been lost after the view was taken: less was found than the view says.
+    settled = settled and connection.scalar(_FENCE, {"version_id": view.version.id}) == view.fence
     if settled and view.reused:
         # A revision that became current after this view may have been searched while it was half stored.
         recent = any(row.updated_at > view.taken_at - _CLOCKS_APART_S for row in rows)
@@ -144,7 +173,7 @@ def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Si
 def _versions_are(connection: Connection, view: View) -> bool:
     """Whether the same versions answer as in the view."""
     place = {"store_id": view.store_id}
-    known = [(one.version.id, one.shadow_share, one.canary_share) for one in view.candidates]
+    known = [(one.version.id, one.shadow_share, one.canary_share, one.fence) for one in view.candidates]
     taking_part = [tuple(row) for row in connection.execute(_TAKING_PART, place)]
     return connection.scalar(_LIVE, place) == view.version.id and taking_part == known
 
@@ -175,11 +204,12 @@ def readable(snapshot_id: str | None) -> ColumnElement[bool]:
 
 # Made once: making a statement takes longer than SQLite needs to answer it.
 _LIVE = select(Store.live_version).where(Store.id == bindparam("store_id"), ~Store.deleting)
+_FENCE = select(IndexVersion.fence).where(IndexVersion.id == bindparam("version_id"))
 _TAKING_PART = (
-    select(IndexVersion.id, IndexVersion.shadow_share, IndexVersion.canary_share)
+    select(IndexVersion.id, IndexVersion.shadow_share, IndexVersion.canary_share, IndexVersion.fence)
     .join(Store, Store.id == IndexVersion.store_id)
     .where(IndexVersion.store_id == bindparam("store_id"), IndexVersion.id != Store.live_version)
-    .where((IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0))
+    .where((IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0), IndexVersion.restoring_since.is_(None))
     .order_by(IndexVersion.seq)
 )
 
