@@ -29,7 +29,7 @@ class Candidate:
     version: Version
     shadow_share: float
     canary_share: float
-    fence: int
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class View:
     hidden: tuple[str, ...]
     arriving: tuple[str, ...]
     last_active_at: float
-    fence: int = 0
-    restoring: Restored | None = None
     candidates: tuple[Candidate, ...] = ()
     snapshot_id: str | None = None
     taken_at: float = field(default_factory=time.time)
     reused: bool = False
+    fence: int = 0
+    restoring: Restored | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class _Answering:
     """The version to search, the fence of its row, and how much of it is back where it lost points."""
 
     version: Version
-    fence: int
+    fence: int = 0
     restoring: Restored | None = None
 
 
