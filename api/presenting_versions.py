@@ -46,8 +46,14 @@ def index_version(row: tables.IndexVersion, held: Held, of_store: Chunks, build_
         ready_at=seconds(row.ready_at),
         promoted_at=seconds(row.promoted_at),
         retired_at=seconds(row.retired_at),
-        error=DocumentProblem(code="build_failed", message=row.error) if row.error else None,
+        error=_problem(row),
     )
+
+
+def _problem(row: tables.IndexVersion) -> DocumentProblem | None:
+    if not row.error:
+        return None
+    return DocumentProblem(code="index_damaged" if row.restoring_since else "build_failed", message=row.error)
 
 
 def _recall(row: tables.IndexVersion) -> ObservedRecall | None:

@@ -162,10 +162,10 @@ class Workshop:
         while (revision := await self.pipeline.claim()) is not None:
             await self.pipeline.process(revision)
 
-    async def claim_build(self) -> IndexVersion | None:
+    async def claim_build(self, *, restoring: bool = False) -> IndexVersion | None:
         """Take over the next build that is due."""
         async with self.database.write() as session:
-            return await builds.claim(session, OWNER, self.settings.lease_s)
+            return await builds.claim(session, OWNER, self.settings.lease_s, restoring=restoring)
 
     async def build(self) -> None:
         """Do all building that is due."""
