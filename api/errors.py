@@ -36,6 +36,7 @@ TABLE: Mapping[type[errors.CitewellError], tuple[int, str]] = {
     errors.Overloaded: (429, "rate_limit_error"),
     errors.Unavailable: (503, "server_error"),
     errors.StorageFull: (507, "server_error"),
+    errors.IndexDamaged: (503, "server_error"),
 }
 
 # What every route may answer, for OpenAPI: give it to FastAPI as `responses`.

@@ -33,6 +33,7 @@ def index_version(row: tables.IndexVersion, held: Held, of_store: Chunks, build_
         vector_store_id=row.store_id,
         status=row.state.value,
         paused=row.paused,
+        restoring=row.restoring_since is not None,
         manifest=row.manifest,
         manifest_hash=row.manifest_hash,
         counts=IndexVersionCounts(files=held.files, chunks=held.chunks, embedded=embedded, reused=reused),
@@ -45,8 +46,14 @@ def index_version(row: tables.IndexVersion, held: Held, of_store: Chunks, build_
         ready_at=seconds(row.ready_at),
         promoted_at=seconds(row.promoted_at),
         retired_at=seconds(row.retired_at),
-        error=DocumentProblem(code="build_failed", message=row.error) if row.error else None,
+        error=_problem(row),
     )
+
+
+def _problem(row: tables.IndexVersion) -> DocumentProblem | None:
+    if not row.error:
+        return None
+    return DocumentProblem(code="index_damaged" if row.restoring_since else "build_failed", message=row.error)
 
 
 def _recall(row: tables.IndexVersion) -> ObservedRecall | None:
@@ -141,7 +148,8 @@ def snapshot(row: version_tables.Snapshot, contents: Contents) -> Snapshot:
 def _eta_s(row: tables.IndexVersion, held: Held, build_share: float) -> float | None:
     """By the chunks a second so far; a document that is left counts as one of the usual length."""
     done = row.embedded + row.reused
-    if row.state != VersionState.BUILDING or row.paused or not (done and held.files and row.build_s):
+    building = row.state == VersionState.BUILDING and not row.paused
+    if not (building or row.restoring_since) or not (done and held.files and row.build_s):
         return None
     chunks = (held.wanted - held.files) * held.chunks / held.files
-    return round(chunks * row.build_s / done / build_share, 1)
+    return round(chunks * row.build_s / done / (build_share if building else 1), 1)

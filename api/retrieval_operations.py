@@ -65,6 +65,10 @@ def _drop(engine: Engine, body: Json) -> None:
     engine.drop(body["version_id"])
 
 
+def _set_aside(engine: Engine, body: Json) -> None:
+    engine.set_aside(body["version_id"])
+
+
 def _upsert(engine: Engine, body: Json) -> None:
     _index(engine, body).upsert(unpack_points(body["points"]))
 
@@ -93,6 +97,7 @@ READS: Mapping[str, Operation] = {
 WRITES: Mapping[str, Operation] = {
     "create": _create,
     "drop": _drop,
+    "set_aside": _set_aside,
     "upsert": _upsert,
     "delete": _delete,
     "set_attributes": _set_attributes,

@@ -43,6 +43,7 @@ from ingestion.rebuild import Builder
 from ingestion.recognition import Tesseract
 from ingestion.reconcile import Reconciler, repeated
 from ingestion.reindex import Reindexer
+from ingestion.stocktaking import LOOK_S, Stocktaker
 from ingestion.sweep import GRACE_S, SWEEP_S, Sweeper
 from ingestion.valkey import Valkey
 from ingestion.vectors import VectorMaker
@@ -141,7 +142,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
     loading = asyncio.create_task(storage.models.load_default())
     observations = Observations(storage.database, settings.search.recorded_queries)
     recall = RecallWatch(settings.search.recall_share, observations.note_recall)
-    ranker = Ranker(storage.engine, storage.models, settings.search, recall)
+    ranker = Ranker(storage.engine, storage.models, settings.search, recall, storage.database)
     traffic = Traffic(ranker, observations)
     writing = asyncio.create_task(observations.run())
     warming = asyncio.create_task(Warmer(storage.database, ranker).run())
@@ -190,7 +191,7 @@ async def working(storage: Storage) -> AsyncIterator[None]:
     await children.start()
     cutter = Cutter(storage.database, storage.models, children)
     vectors = VectorMaker(storage.database, storage.engine, storage.models)
-    filler = Filler(storage.engine, vectors, settings.batch_chunks)
+    filler = Filler(storage.database, storage.engine, vectors, settings.batch_chunks)
     pipeline = Pipeline(
         database=storage.database,
         blobs=storage.blobs,
@@ -206,9 +207,11 @@ async def working(storage: Storage) -> AsyncIterator[None]:
     builder = Builder(storage.database, storage.blobs, storage.engine, cutter, filler, settings)
     reconciler = Reconciler(storage.database, storage.eraser, storage.intake, settings.retention_h * 3600)
     sweeper = Sweeper(storage.database, storage.blobs)
+    stocktaker = Stocktaker(storage.database, storage.engine)
     tasks = [
         asyncio.create_task(Worker(storage.queue, pipeline, builder, reconciler, settings).run()),
         asyncio.create_task(repeated(sweeper.once, SWEEP_S)),
+        asyncio.create_task(repeated(stocktaker.once, LOOK_S)),
     ]
     try:
         yield

@@ -13,7 +13,8 @@ CitewellError
 ├── Abandoned             nobody waits for the result any more
 ├── Overloaded            refused now, welcome later
 ├── Unavailable           a part we depend on does not answer
-│   └── StorageFull       no room left where something must be kept
+│   ├── StorageFull       no room left where something must be kept
+│   └── IndexDamaged      points that the catalog knows of are lost or unreadable
 ├── DocumentError         one document cannot be ingested; says what its owner can do
 ├── ManifestMismatch      an index version opened with another manifest
 ├── LeaseLost             a worker no longer owns the work it was doing
@@ -141,6 +142,12 @@ class StorageFull(Unavailable):
     """There is no room left where something must be kept. An outage: what waits for room goes on once there is some."""
 
     code = "insufficient_storage"
+
+
+class IndexDamaged(Unavailable):
+    """An index version lost points that the catalog knows of, or they cannot be read: it must be filled again."""
+
+    code = "index_damaged"
 
 
 class DocumentError(CitewellError):

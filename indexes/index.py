@@ -78,11 +78,15 @@ class Engine(Protocol):
     def open(self, version_id: str, manifest: Manifest) -> Index:
         """Open an existing version; cheap when it is open already.
 
-        Raises NotFound where there is none and ManifestMismatch where another manifest made it.
+        Raises NotFound where there is none, ManifestMismatch where another manifest made it, and IndexDamaged where
+        what is left of it cannot be read.
         """
 
     def drop(self, version_id: str) -> None:
         """Erase the version and its files; nothing happens if there is none."""
+
+    def set_aside(self, version_id: str) -> None:
+        """Make room for the version to be created anew; files that are damaged may be kept out of the way."""
 
     def close(self) -> None:
         """Flush and release every open version."""

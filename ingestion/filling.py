@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from indexes.catalog.database import Database
 from indexes.catalog.tables import Revision
 from indexes.catalog.versions import Version
 from indexes.context import in_context
+from indexes.errors import NotFound
 from indexes.index import Engine, Index
 from indexes.lexical import Analyser
 from indexes.manifest import Manifest
 from indexes.model import Attributes, Chunk, Point, SparseVector, Vector
+from indexes.standing import opened
 from ingestion.threads import to_its_end
 from ingestion.vectors import VectorMaker
 
@@ -32,9 +35,17 @@ class Filled:
 class Filler:
     """Fills for one process. A version holds a revision's chunks in `batch_chunks` at a time."""
 
+    database: Database
     engine: Engine
     vectors: VectorMaker
     batch_chunks: int
+
+    async def opened(self, version: Version) -> Index:
+        """The version, made where nothing was ever written to it. Raises IndexDamaged where it is gone."""
+        try:
+            return await opened(self.database, self.engine, version)
+        except NotFound:
+            return await to_its_end(self.engine.create, version.id, version.manifest)
 
     async def fill(
         self,
@@ -45,7 +56,7 @@ class Filler:
         noted: Callable[[Filled], Awaitable[None]],
     ) -> Filled:
         """Store what the version does not hold yet, all with `attributes`; `noted` hears of each batch but the last."""
-        index = await to_its_end(self.engine.create, version.id, version.manifest)
+        index = await self.opened(version)
         held = await asyncio.to_thread(index.chunk_ids, revision.id) if revision.has_points else set()
         if held:  # by an earlier attempt, and the attributes may have been changed since
             await to_its_end(index.set_attributes, revision.id, attributes)

@@ -1,4 +1,5 @@
-"""Fills a new index version beside the live one: slowly enough for the live one, and to the last document (I8).
+"""Fills index versions: a new one beside the live one, slowly enough for that, and to the last document (I8); one that
+lost what it held as fast as can be.
 
 What is left to do is asked of the catalog, pass after pass, so that a build goes on wherever it was interrupted, and
 takes up what was written by workers that did not know of it yet.
@@ -12,14 +13,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from indexes.blobs import Blobs
-from indexes.catalog import builds, chunks, holdings, revisions, versions
+from indexes.catalog import builds, chunks, holdings, restoring, versions
 from indexes.catalog.builds import BuildLease
 from indexes.catalog.database import Database
-from indexes.catalog.tables import IndexVersion, Revision
+from indexes.catalog.tables import IndexVersion, Revision, VersionState
 from indexes.catalog.versions import Version
-from indexes.errors import CitewellError, LeaseLost, NotFound, Unavailable
+from indexes.errors import CitewellError, IndexDamaged, LeaseLost, NotFound, Unavailable
 from indexes.index import Engine
 from indexes.model import Chunk
+from indexes.standing import report
 from ingestion.cutting import Cutter
 from ingestion.erase import text_key
 from ingestion.filling import Filled, Filler
@@ -27,6 +29,7 @@ from ingestion.leases import kept_alive
 from ingestion.parse.artefact import loads
 from ingestion.pipeline import OWNER
 from ingestion.settings import WorkerSettings
+from ingestion.stocktaking import taken
 from ingestion.threads import to_its_end
 
 log = logging.getLogger(__name__)
@@ -43,6 +46,11 @@ class _Build:
     version: Version
     lease: BuildLease
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody searches it yet; others are being restored."""
+        return self.row.state == VersionState.BUILDING
+
 
 @dataclass(frozen=True, slots=True)
 class _Added:
@@ -55,7 +63,7 @@ class _Added:
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Builds one version at a time."""
+    """Builds one version at a time, and restores another."""
 
     database: Database
     blobs: Blobs
@@ -64,13 +72,13 @@ class Builder:
     filler: Filler
     settings: WorkerSettings
 
-    async def run(self) -> None:
-        """Take over builds that are due, one after the other, until cancelled."""
+    async def run(self, *, lost: bool = False) -> None:
+        """Take over builds that are due, or what is to be restored, one after the other, until cancelled."""
         while True:
             row = None
             try:
                 async with self.database.write() as session:
-                    row = await builds.claim(session, OWNER, self.settings.lease_s)
+                    row = await builds.claim(session, OWNER, self.settings.lease_s, restoring=lost)
                 if row is not None:
                     await self.build(row)
             except CitewellError as error:
@@ -81,25 +89,33 @@ class Builder:
                 await asyncio.sleep(_POLL_S)
 
     async def build(self, row: IndexVersion) -> None:
-        """Bring a claimed build to its end, or as far as it is let."""
+        """Bring a claimed build to its end, or as far as it is let; set a damaged version aside first."""
         build = _Build(row, versions.opened_as(row), BuildLease(row.id, OWNER, row.fence))
         renewed = partial(builds.renew, lease=build.lease, lease_s=self.settings.lease_s)
         try:
             async with kept_alive(self.database, renewed, self.settings.lease_s):
-                await self._fill(build)
+                await (self._set_aside(build) if row.damaged else self._fill(build))
         except LeaseLost:
             await self._lost(build)
         except asyncio.CancelledError:
             await self._release(build)
             raise
+        except IndexDamaged as damage:
+            await report(self.database, row.id, row.fence, damage)
         except CitewellError as error:
             await self._give_up(build, error)
         except Exception:
             log.exception("the build of %s failed", row.id)
             await self._give_up(build, CitewellError("Something went wrong on the server; its log says more."))
 
+    async def _set_aside(self, build: _Build) -> None:
+        """Whoever claims it next fills a new one."""
+        await to_its_end(self.engine.set_aside, build.version.id)
+        async with self.database.write() as session:
+            await restoring.note_set_aside(session, build.lease)
+
     async def _fill(self, build: _Build) -> None:
-        await to_its_end(self.engine.create, build.version.id, build.version.manifest)
+        await self.filler.opened(build.version)
         while True:
             await self._pass(build)
             inventory_hash = await self._reconciled(build)
@@ -107,7 +123,7 @@ class Builder:
                 continue
             async with self.database.write() as session:
                 if await builds.finish(session, build.lease, inventory_hash):
-                    log.info("index version %s is ready", build.version.id)
+                    log.info("index version %s is %s", build.version.id, "ready" if build.is_new else "whole again")
                     return
 
     async def _pass(self, build: _Build) -> None:
@@ -121,7 +137,8 @@ class Builder:
             began = time.monotonic()
             await self._add(build, rows)
             after_seq = rows[-1].seq
-            await asyncio.sleep((time.monotonic() - began) * (1 / self.settings.build_share - 1))
+            if build.is_new:
+                await asyncio.sleep((time.monotonic() - began) * (1 / self.settings.build_share - 1))
 
     async def _add(self, build: _Build, rows: Sequence[Revision]) -> None:
         began = time.monotonic()
@@ -174,21 +191,11 @@ class Builder:
         return cut
 
     async def _reconciled(self, build: _Build) -> str | None:
-        """The hash of what the version holds, once that is what the catalog says; None where something must go again.
-
-        Work goes on meanwhile: only what the catalog said both before and after is held against the index.
-        """
+        """The hash of what the version holds, once the catalog says the same; None where something must go again."""
         index = await asyncio.to_thread(self.engine.open, build.version.id, build.version.manifest)
-        async with self.database.read() as session:
-            before = await holdings.chunks_by_revision(session, build.row)
-        stored = await asyncio.to_thread(index.inventory)
-        async with self.database.read() as session:
-            after = await holdings.chunks_by_revision(session, build.row)
-            strays = await revisions.without_points(session, list(stored.keys() - before.keys() - after.keys()))
-        expected = {ident: count for ident, count in before.items() if after.get(ident) == count}
-        wrong = [ident for ident, count in expected.items() if stored.get(ident, 0) != count]
-        await self._take_out(build.version, [*wrong, *strays])
-        return None if wrong else holdings.inventory_hash(expected)
+        stock = await taken(self.database, index, build.row)
+        await self._take_out(build.version, [*stock.wrong, *stock.strays])
+        return None if stock.wrong else holdings.inventory_hash(stock.expected)
 
     async def _take_out(self, version: Version, revision_ids: Sequence[str]) -> None:
         if not revision_ids:
@@ -213,7 +220,7 @@ class Builder:
         try:
             async with self.database.write() as session:
                 attempts = await builds.count_attempt(session, build.lease, error.message)
-                if attempts >= most:
+                if attempts >= most and build.is_new:
                     await builds.fail(session, build.lease, error.message)
                 else:
                     delay_s = self.settings.retry_delay_s * 2 ** min(attempts - 1, _MOST_DOUBLINGS)

@@ -11,7 +11,7 @@ from indexes.catalog.tables import Revision
 from indexes.catalog.versions import Version
 from indexes.context import in_context
 from indexes.embedders.models import Models
-from indexes.errors import NotFound
+from indexes.errors import IndexDamaged, NotFound
 from indexes.index import Engine
 from indexes.model import Chunk, Vector
 
@@ -60,8 +60,8 @@ class VectorMaker:
             version = pairs[0][1].version
             try:
                 index = self._engine.open(version.id, version.manifest)
-            except NotFound:
+                stored = index.vectors([twin.chunk_id for _, twin in pairs])
+            except (NotFound, IndexDamaged):
                 continue
-            stored = index.vectors([twin.chunk_id for _, twin in pairs])
             found |= {chunk_id: stored[twin.chunk_id] for chunk_id, twin in pairs if twin.chunk_id in stored}
         return found

@@ -49,6 +49,7 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reconciler.run(self._settings.reconcile_s))
             group.create_task(self._builder.run())
+            group.create_task(self._builder.run(lost=True))  # what answers now waits for no build
             group.create_task(self._listen())
             while True:
                 await self._places.acquire()

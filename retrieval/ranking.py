@@ -4,18 +4,21 @@ The search by words goes on while the question is embedded, which takes longest.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from indexes.catalog.database import Database
 from indexes.catalog.versions import Version
 from indexes.embedders.models import Models
-from indexes.errors import NotFound, Unavailable
+from indexes.errors import IndexDamaged, NotFound, Unavailable
 from indexes.index import Engine, Index
 from indexes.lexical import Analyser
 from indexes.manifest import LexicalSpec
 from indexes.model import Match, Matches, Scores, Vector
+from indexes.standing import opened
 from retrieval.explanation import Explanation
 from retrieval.familiarity import familiarity
 from retrieval.fuse import fuse
@@ -50,6 +53,7 @@ class Ranker:
     models: Models
     settings: SearchSettings
     recall: RecallWatch | None = None
+    database: Database | None = None
 
     async def ranked(
         self, version: Version, hidden: Sequence[str], query: Query, within_s: float | None = None
@@ -57,7 +61,8 @@ class Ranker:
         """The chunks for `query`, none of a revision in `hidden`. Nothing is found in a version never written to.
 
         Given `within_s`, the words alone decide where the question is not embedded by then or its model does not
-        answer, and the explanation says so. Raises Unavailable where they cannot.
+        answer, and the explanation says so. Raises Unavailable where they cannot, and IndexDamaged where the version
+        is gone or cannot be read.
         """
         run = _Run(self, version, hidden, query, max(self.settings.candidates, query.limit * 2))
         by_meaning, by_words = self._weights(query)
@@ -66,10 +71,12 @@ class Ranker:
             dense = await run.dense_within(within_s, needed=words is None) if by_meaning else Matches()
             lexical = await words if words else []
         except NotFound:
+            await self._never_written(version)
             return Ranked({}, {}, run.explanation)
         finally:
             if words is not None:
                 words.cancel()
+                words.add_done_callback(_heard)
         scores = await self._fused(run, dense, lexical, by_meaning, by_words)
         return Ranked(scores, {match.chunk_id: match.revision_id for match in (*lexical, *dense)}, run.explanation)
 
@@ -81,6 +88,12 @@ class Ranker:
     async def warm(self, version: Version) -> None:
         """Open the version and load its model, so that the first query is as fast as the next."""
         await self.ranked(version, (), Query(("warm",), limit=1))
+
+    async def _never_written(self, version: Version) -> None:
+        """Raises IndexDamaged where something was, by a catalog that is there to be asked."""
+        if self.database is not None:
+            with contextlib.suppress(NotFound):
+                await opened(self.database, self.engine, version)
 
     async def _fused(
         self, run: "_Run", dense: Matches, lexical: list[Match], by_meaning: float, by_words: float
@@ -123,6 +136,8 @@ class _Run:
         try:
             async with asyncio.timeout(within_s):
                 return await self.dense()
+        except IndexDamaged:
+            raise
         except (TimeoutError, Unavailable) as error:
             why = error.message if isinstance(error, Unavailable) else "The question was not embedded in time."
             if needed or within_s is None:
@@ -161,6 +176,12 @@ class _Run:
 
     def _open(self) -> Index:
         return self.ranker.engine.open(self.version.id, self.version.manifest)
+
+
+def _heard(task: "asyncio.Future[list[Match]]") -> None:
+    """Where both searches failed, one error is enough."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _merged(lists: Sequence[list[Match]], limit: int) -> list[Match]:

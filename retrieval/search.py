@@ -11,11 +11,12 @@ from indexes.catalog.database import Database
 from indexes.catalog.versions import Version
 from indexes.catalog.visibility import Sighting, View
 from indexes.embedders.models import Models
-from indexes.errors import StorageFull, Unavailable
+from indexes.errors import IndexDamaged, StorageFull, Unavailable
 from indexes.filters import matches
 from indexes.index import Engine
 from indexes.model import Hit
 from indexes.rerankers.settings import NoRerankSettings
+from indexes.standing import report
 from retrieval.explanation import Explanation
 from retrieval.observations import Observations
 from retrieval.query import Query
@@ -94,7 +95,9 @@ class Searcher:
         for attempt in range(_TRIES):
             view = await self._views.view(project, store_id, query, fresh=attempt > 0)
             version = self._traffic.chosen(view, query)
-            ranked = await self._ranker.ranked(version, view.hidden, query, max(0.0, deadline - time.monotonic()))
+            ranked, readable = await self._ranked(view, version, query, deadline)
+            if not readable and attempt < _TRIES - 1 and view.restoring is None:
+                continue  # it is being restored now, or another version answers
             hits, settled = await self._hits(view, version, query, ranked, deadline)
             # What was superseded during this search is gone from the hits, or was erased before it could be one, and
             # what came in its place was hidden when it began: look again, so that the reader sees one of the two.
@@ -105,6 +108,25 @@ class Searcher:
         await self._touch(view)
         self._traffic.observe(view, version, query, ranked)
         return Results(hits, query.queries, version.id, ranked.explanation)
+
+    async def _ranked(self, view: View, version: Version, query: Query, deadline: float) -> tuple[Ranked, bool]:
+        """What the version finds, and whether it can be read; one that cannot is reported, and said to be partial."""
+        try:
+            ranked = await self._ranker.ranked(version, view.hidden, query, max(0.0, deadline - time.monotonic()))
+        except IndexDamaged as damage:
+            if view.restoring is None:
+                with contextlib.suppress(StorageFull):  # a worker will find it too
+                    await report(self._database, version.id, _fence(view, version), damage)
+            ranked, readable = Ranked({}, {}), False
+            ranked.explanation.problems.append(damage.message)
+        else:
+            readable = True
+        if view.restoring is not None and version == view.version:
+            ranked.explanation.problems.append(
+                f"The index is being restored: {view.restoring.done} of {view.restoring.total} documents are "
+                "searchable again. Ask again later for the others."
+            )
+        return ranked, readable
 
     async def _hits(
         self, view: View, version: Version, query: Query, ranked: Ranked, deadline: float
@@ -130,6 +152,10 @@ class Searcher:
             with contextlib.suppress(StorageFull):  # a full disk is no reason not to search
                 async with self._database.write() as session:
                     await stores.touch(session, [view.store_id])
+
+
+def _fence(view: View, version: Version) -> int:
+    return next((one.fence for one in view.candidates if one.version == version), view.fence)
 
 
 def _hits(view: View, version: Version, query: Query, ranked: Ranked, seen: Sighting) -> list[Hit]:

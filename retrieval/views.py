@@ -32,9 +32,11 @@ class Views:
         if recent is not None and 0 <= time.time() - recent.taken_at < _FRESH_S:
             return replace(recent, reused=True)
         pinned = visibility.LIVE if now else await self._pinned(project, store_id, query)
-        view = await self._database.snapshot(
-            partial(visibility.view, project=project, store_id=store_id, pinned=pinned)
-        )
+        take = partial(visibility.view, project=project, store_id=store_id)
+        view = await self._database.snapshot(partial(take, pinned=pinned))
+        if now and not view.live_is_whole:  # another one answers in its place, or says how far it is restored
+            pinned = await self._pinned(project, store_id, query)
+            return await self._database.snapshot(partial(take, pinned=pinned))
         if now:
             self._keep((project, store_id), view)
         return view

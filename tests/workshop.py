@@ -128,7 +128,8 @@ class Workshop:
         self.eraser = Eraser(database, self.blobs, self.engine)
         self.intake = Intake(database, self.blobs, self.engine, queue, self.eraser)
         cutter = Cutter(database, self.models, self.plain)
-        filler = Filler(self.engine, VectorMaker(database, self.engine, self.models), self.settings.batch_chunks)
+        vectors = VectorMaker(database, self.engine, self.models)
+        filler = Filler(database, self.engine, vectors, self.settings.batch_chunks)
         parts = PartFinder(database, self.blobs, self.plain)
         self.pipeline = Pipeline(
             database, self.blobs, self.engine, self.plain, cutter, filler, parts, queue, self.eraser, self.settings
@@ -136,7 +137,7 @@ class Workshop:
         self.builder = Builder(database, self.blobs, self.engine, cutter, filler, self.settings)
         self.reconciler = Reconciler(database, self.eraser, self.intake, retention_s=3600)
         self.reindexer = Reindexer(database, self.models, build_share=1, prices={})
-        ranker = Ranker(self.engine, self.models, SearchSettings(candidates=500))
+        ranker = Ranker(self.engine, self.models, SearchSettings(candidates=500), database=database)
         self.observations = Observations(database, recorded_queries=200)
         self.traffic = Traffic(ranker, self.observations)
         refiner = Refiner(database, self.engine, Reranking(None, NoRerankSettings()), lambda _: "")
@@ -161,10 +162,10 @@ class Workshop:
         while (revision := await self.pipeline.claim()) is not None:
             await self.pipeline.process(revision)
 
-    async def claim_build(self) -> IndexVersion | None:
+    async def claim_build(self, *, restoring: bool = False) -> IndexVersion | None:
         """Take over the next build that is due."""
         async with self.database.write() as session:
-            return await builds.claim(session, OWNER, self.settings.lease_s)
+            return await builds.claim(session, OWNER, self.settings.lease_s, restoring=restoring)
 
     async def build(self) -> None:
         """Do all building that is due."""

@@ -141,7 +141,8 @@ class IndexVersion(Listed):
     manifest: dict[str, Any] = Field(description="Everything that decides which points it holds.")
     manifest_hash: str = Field(description="SHA-256 of the manifest.")
     counts: IndexVersionCounts = Field(description="What it holds.")
-    progress: BuildProgress = Field(description="How far the build is.")
+    restoring: bool = Field(False, description="Whether points that were lost are being made again.")
+    progress: BuildProgress = Field(description="How far the build is, or the restoring.")
     shadow_share: float = Field(0.0, description="Share of live queries that it runs too, 0..1.")
     canary_share: float = Field(0.0, description="Share of live queries that it answers, 0..1.")
     observed_recall: ObservedRecall | None = Field(None, description="Null until a search was done again exactly.")
@@ -175,6 +176,8 @@ class VersionEvent(Listed):
         "traffic",
         "restored",
         "deleted",
+        "damaged",
+        "repaired",
     ] = Field(description="What happened.")
     actor: str = Field(description="Name and id of the API key that asked for it; `citewell`: nobody asked.")
     reason: str | None = Field(description="Why, as it was given.")

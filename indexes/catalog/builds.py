@@ -15,7 +15,7 @@ from indexes.catalog import history, holdings
 from indexes.catalog.history import Because
 from indexes.catalog.tables import IndexVersion, Revision, Store, VersionState
 from indexes.catalog.version_tables import EventKind
-from indexes.catalog.versions import alone
+from indexes.catalog.versions import SEARCHABLE, alone
 from indexes.errors import Conflict, LeaseLost
 from indexes.ids import Kind, new_id
 from indexes.manifest import Manifest
@@ -46,13 +46,14 @@ async def create(session: AsyncSession, store_id: str, manifest: Manifest, becau
     return version
 
 
-async def claim(session: AsyncSession, owner: str, lease_s: float) -> IndexVersion | None:
-    """Take over the oldest build that is due; None if there is none."""
+async def claim(session: AsyncSession, owner: str, lease_s: float, *, restoring: bool = False) -> IndexVersion | None:
+    """Take over the oldest build that is due, or the oldest version to be restored; None if there is none."""
     now = time.time()
-    oldest = select(IndexVersion.seq).where(*_due(now)).order_by(IndexVersion.seq).limit(1)
+    due = (_RESTORING if restoring else _BUILDING, *_due(now))
+    oldest = select(IndexVersion.seq).where(*due).order_by(IndexVersion.seq).limit(1)
     statement = (
         update(IndexVersion)
-        .where(IndexVersion.seq == oldest.with_for_update(skip_locked=True).scalar_subquery(), *_due(now))
+        .where(IndexVersion.seq == oldest.with_for_update(skip_locked=True).scalar_subquery(), *due)
         .values(lease_owner=owner, lease_until=now + lease_s, fence=IndexVersion.fence + 1)
         .returning(IndexVersion)
     )
@@ -109,16 +110,20 @@ async def left(session: AsyncSession, version: IndexVersion, after_seq: int, lim
 
 
 async def finish(session: AsyncSession, lease: BuildLease, inventory_hash: str) -> bool:
-    """Make the version ready, unless it lacks something that was written meanwhile. Raises LeaseLost."""
+    """Make the version ready, or whole again, unless something written meanwhile is missing. Raises LeaseLost."""
     version = await session.scalar(select(IndexVersion).where(IndexVersion.id == lease.version_id))
     if version is None:
         raise LeaseLost(f"The index version {lease.version_id} was deleted.")
     await alone(session, version.store_id)
     if not await holdings.is_complete(session, version):
         return False
-    values = {"state": VersionState.READY, "ready_at": time.time(), "inventory_hash": inventory_hash, **_NOBODYS}
+    values: dict[str, object] = {"inventory_hash": inventory_hash, "restoring_since": None, "error": None, **_NOBODYS}
+    building = version.state == VersionState.BUILDING
+    if building:
+        values |= {"state": VersionState.READY, "ready_at": time.time()}
     await _change(session, lease, values)
-    await history.note(session, version.store_id, version.id, EventKind.READY, Because())
+    kind = EventKind.READY if building else EventKind.REPAIRED
+    await history.note(session, version.store_id, version.id, kind, Because())
     return True
 
 
@@ -159,9 +164,10 @@ async def _switch(
 
 
 _NOBODYS: dict[str, object] = {"lease_until": 0.0, "lease_owner": None}
+_BUILDING = (IndexVersion.state == VersionState.BUILDING) & ~IndexVersion.paused
+_RESTORING = IndexVersion.state.in_(SEARCHABLE) & IndexVersion.restoring_since.is_not(None)
 _UNDER_WAY = (
-    IndexVersion.state == VersionState.BUILDING,
-    ~IndexVersion.paused,
+    _BUILDING | _RESTORING,
     IndexVersion.store_id.in_(select(Store.id).where(~Store.deleting)),
 )
 

@@ -130,12 +130,10 @@ async def forget(session: AsyncSession, version_id: str, revision_ids: Sequence[
 
 async def forget_erased(session: AsyncSession, revision_id: str) -> None:
     """Note that a revision was erased everywhere, except where a builder may be writing it at this moment."""
-    being_built = select(IndexVersion.id).where(
-        IndexVersion.id == Holding.version_id,
-        IndexVersion.state == VersionState.BUILDING,
-        IndexVersion.lease_until >= time.time(),
+    being_filled = select(IndexVersion.id).where(
+        IndexVersion.id == Holding.version_id, IndexVersion.lease_until >= time.time()
     )
-    settled = Holding.verified_at.is_not(None) | ~being_built.exists()
+    settled = Holding.verified_at.is_not(None) | ~being_filled.exists()
     await session.execute(
         delete(Holding).where(Holding.revision_id == revision_id, settled),
         execution_options={"synchronize_session": False},
@@ -153,7 +151,7 @@ async def orphans(session: AsyncSession, limit: int) -> list[Holding]:
     query = (
         select(Holding)
         .join(IndexVersion, IndexVersion.id == Holding.version_id)
-        .where(unwanted, or_(IndexVersion.state != VersionState.BUILDING, IndexVersion.lease_until < time.time()))
+        .where(unwanted, IndexVersion.lease_until < time.time())
     )
     return list(await session.scalars(query.limit(limit)))
 

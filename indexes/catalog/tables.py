@@ -128,7 +128,8 @@ class IndexVersion(Base):
     build it. `shadow_share` and `canary_share` are parts of the live queries, 0..1. `inventory_hash` is what was found
     in it when it was last held against the catalog. `recall` is the mean of the newest approximate searches that were
     done again exactly, and `recall_samples` how many there were in all. `erased` is set once nothing of a deleted one
-    is left.
+    is left. `restoring_since` is when points were found to be lost, until all are back; while it is `damaged`, what is
+    left of them still has to be set aside.
     """
 
     __tablename__ = "index_versions"
@@ -159,6 +160,8 @@ class IndexVersion(Base):
     canary_share: Mapped[float] = mapped_column(default=0.0)
     recall: Mapped[float] = mapped_column(default=0.0)
     recall_samples: Mapped[int] = mapped_column(default=0)
+    damaged: Mapped[bool] = mapped_column(default=False)
+    restoring_since: Mapped[float | None]
 
 
 class Batch(Base):

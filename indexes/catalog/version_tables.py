@@ -37,6 +37,8 @@ class EventKind(StrEnum):
     TRAFFIC = "traffic"
     RESTORED = "restored"
     DELETED = "deleted"
+    DAMAGED = "damaged"
+    REPAIRED = "repaired"
 
 
 class VersionEvent(Base):

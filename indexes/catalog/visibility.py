@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from indexes.catalog import snapshots, stores
+from indexes.catalog import restoring, snapshots, stores, versions
 from indexes.catalog.database import batched
+from indexes.catalog.restoring import Restored
 from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Store
 from indexes.catalog.versions import Version, opened_as, read_manifest, searchable
 from indexes.errors import NotFound
@@ -28,14 +29,16 @@ class Candidate:
     version: Version
     shadow_share: float
     canary_share: float
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """The version that answers for a store, and the revisions with points in it that nobody may see.
 
-    `arriving` are those of them that are still being worked on. `taken_at` is in seconds since 1970; a `reused` view
-    was taken for an earlier search.
+    `arriving` are those of them that are still being worked on. `fence` is that of the version's row; `restoring` says
+    how much is back of a version that lost points. `taken_at` is in seconds since 1970; a `reused` view was taken for
+    an earlier search.
     """
 
     store_id: str
@@ -47,6 +50,9 @@ class View:
     snapshot_id: str | None = None
     taken_at: float = field(default_factory=time.time)
     reused: bool = False
+    fence: int = 0
+    restoring: Restored | None = None
+    live_is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class Pinned:
 
     version: Version | None = None
     snapshot_id: str | None = None
+    fence: int = 0
+    restoring: Restored | None = None
 
 
 LIVE = Pinned()
@@ -91,14 +99,17 @@ def view(connection: Connection, project: str, store_id: str, pinned: Pinned = L
             f"There is no vector store '{store_id}'. List yours with GET /v1/vector_stores.", param="vector_store_id"
         )
     candidates = tuple(
-        Candidate(Version(row.id, read_manifest(row.manifest)), row.shadow_share, row.canary_share)
+        Candidate(Version(row.id, read_manifest(row.manifest)), row.shadow_share, row.canary_share, row.fence)
         for row in rows
-        if row.id != live.id
+        if row.id != live.id and row.restoring_since is None
     )
     hidden = list(connection.execute(_unseen(pinned.snapshot_id), {"store_id": store_id}))
     return View(
         store_id=store_id,
         version=pinned.version or Version(live.id, read_manifest(live.manifest)),
+        fence=pinned.fence if pinned.version else live.fence,
+        restoring=pinned.restoring,
+        live_is_whole=live.restoring_since is None,
         hidden=tuple(row.id for row in hidden),
         arriving=tuple(row.id for row in hidden if row.state not in _GONE),
         last_active_at=live.last_active_at,
@@ -110,10 +121,20 @@ def view(connection: Connection, project: str, store_id: str, pinned: Pinned = L
 async def pinned(
     session: AsyncSession, project: str, store_id: str, version_id: str | None, snapshot: str | None
 ) -> Pinned:
-    """The version and the snapshot that are named. Raises NotFound, and Conflict for a version that is not whole."""
+    """The version and the snapshot that are named. Raises NotFound, and Conflict for a version that is not whole.
+
+    Where no version is named: the live one, or in its place a whole one while it is being restored.
+    """
     await stores.get(session, project, store_id)
-    version = None if version_id is None else opened_as(await searchable(session, store_id, version_id))
-    return Pinned(version, None if snapshot is None else (await snapshots.get(session, store_id, snapshot)).id)
+    if version_id is not None:
+        row = await searchable(session, store_id, version_id)
+    else:
+        row = await versions.live(session, store_id)
+        if row.restoring_since is not None:
+            row = await restoring.whole(session, store_id) or row
+    so_far = None if row.restoring_since is None else await restoring.so_far(session, row)
+    snapshot_id = None if snapshot is None else (await snapshots.get(session, store_id, snapshot)).id
+    return Pinned(opened_as(row), snapshot_id, row.fence, so_far)
 
 
 def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Sighting:
@@ -130,6 +151,8 @@ def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Si
         for row in rows
     }
     settled = len(found) == len(chunk_ids) and not (view.hidden and _was_replaced(connection, view))
+    # Points may have been lost after the view was taken: less was found than the view says.
+    settled = settled and connection.scalar(_FENCE, {"version_id": view.version.id}) == view.fence
     if settled and view.reused:
         # A revision that became current after this view may have been searched while it was half stored.
         recent = any(row.updated_at > view.taken_at - _CLOCKS_APART_S for row in rows)
@@ -140,7 +163,7 @@ def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Si
 def _versions_are(connection: Connection, view: View) -> bool:
     """Whether the same versions answer as in the view."""
     place = {"store_id": view.store_id}
-    known = [(one.version.id, one.shadow_share, one.canary_share) for one in view.candidates]
+    known = [(one.version.id, one.shadow_share, one.canary_share, one.fence) for one in view.candidates]
     taking_part = [tuple(row) for row in connection.execute(_TAKING_PART, place)]
     return connection.scalar(_LIVE, place) == view.version.id and taking_part == known
 
@@ -171,11 +194,12 @@ def readable(snapshot_id: str | None) -> ColumnElement[bool]:
 
 # Made once: making a statement takes longer than SQLite needs to answer it.
 _LIVE = select(Store.live_version).where(Store.id == bindparam("store_id"), ~Store.deleting)
+_FENCE = select(IndexVersion.fence).where(IndexVersion.id == bindparam("version_id"))
 _TAKING_PART = (
-    select(IndexVersion.id, IndexVersion.shadow_share, IndexVersion.canary_share)
+    select(IndexVersion.id, IndexVersion.shadow_share, IndexVersion.canary_share, IndexVersion.fence)
     .join(Store, Store.id == IndexVersion.store_id)
     .where(IndexVersion.store_id == bindparam("store_id"), IndexVersion.id != Store.live_version)
-    .where((IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0))
+    .where((IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0), IndexVersion.restoring_since.is_(None))
     .order_by(IndexVersion.seq)
 )
 
@@ -186,6 +210,8 @@ _ANSWERING = (
         IndexVersion.manifest,
         IndexVersion.shadow_share,
         IndexVersion.canary_share,
+        IndexVersion.fence,
+        IndexVersion.restoring_since,
         Store.live_version,
         Store.last_active_at,
     )

@@ -4,6 +4,7 @@
     root/<version>/manifest.json   what built the version (I6)
     root/<version>/current.json    which shard answers, and how many points its graph was built over
     root/<version>/shard-<n>/      the shard itself
+    root/damaged-<version>/        what was set aside last, for its operator: nobody reads it
     root/.work-*                   being made or being erased: whatever is left of it is removed at the next start
 
 A version appears by renaming a finished directory and disappears by renaming it away, so a kill leaves no half of one.
@@ -14,16 +15,18 @@ import os
 import re
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from indexes.engines.checks import unknown_version
-from indexes.errors import InvalidRequest, SettingsError
+from indexes.errors import IndexDamaged, InvalidRequest, SettingsError
 from indexes.locks import own
 
 _WORK = ".work-"
+_DAMAGED = "damaged-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,24 @@ class EdgeFiles:
         sync(self._root)
 
     def remove(self, version_id: str) -> None:
-        """Erase a version, if there is one."""
+        """Erase a version, if there is one, and what was set aside of it."""
+        self._bury(self.folder(version_id))
+        self._bury(self._aside(version_id))
+
+    def set_aside(self, version_id: str) -> None:
+        """Rename a version, if there is one, in place of what was set aside of it before."""
+        if (folder := self.folder(version_id)).exists():
+            self._bury(self._aside(version_id))
+            folder.rename(self._aside(version_id))
+            sync(self._root)
+
+    def _aside(self, version_id: str) -> Path:
+        return self._root / f"{_DAMAGED}{version_id}"
+
+    def _bury(self, folder: Path) -> None:
         grave = self.work()
         with suppress(FileNotFoundError):
-            self.folder(version_id).rename(grave)
+            folder.rename(grave)
         sync(self._root)
         erase(grave)
 
@@ -84,8 +101,9 @@ class EdgeFiles:
 
 
 def read_current(folder: Path) -> Current:
-    """Raises NotFound if the version was dropped."""
-    return Current(**_read(folder, "current.json"))
+    """Raises NotFound if the version was dropped, and IndexDamaged if that cannot be read."""
+    with _damage(folder, "current.json"):
+        return Current(**_read(folder, "current.json"))
 
 
 def write_current(folder: Path, current: Current) -> None:
@@ -94,8 +112,9 @@ def write_current(folder: Path, current: Current) -> None:
 
 
 def read_manifest_hash(folder: Path) -> str:
-    """Raises NotFound if there is no such version."""
-    return str(_read(folder, "manifest.json")["hash"])
+    """Raises NotFound if there is no such version, and IndexDamaged if that cannot be read."""
+    with _damage(folder, "manifest.json"):
+        return str(_read(folder, "manifest.json")["hash"])
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any], manifest_hash: str) -> None:
@@ -132,11 +151,25 @@ def sync(path: Path) -> None:
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = json.loads((folder / name).read_bytes())
-    except FileNotFoundError as error:
-        raise unknown_version(folder.name) from error
+    if not folder.exists():
+        raise unknown_version(folder.name)
+    data: dict[str, Any] = json.loads((folder / name).read_bytes())
     return data
+
+
+@contextmanager
+def _damage(folder: Path, name: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, ValueError, TypeError, LookupError) as error:
+        if not folder.exists():  # dropped between two looks
+            raise unknown_version(folder.name) from error
+        raise damaged(folder.name, f"its {name} is missing or holds something else") from error
+
+
+def damaged(version_id: str, what: str) -> IndexDamaged:
+    """Says that a version must be made anew."""
+    return IndexDamaged(f"Index version {version_id} is damaged: {what}. It is set aside and filled again by a worker.")
 
 
 def _write(folder: Path, name: str, data: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,14 +11,25 @@ from pathlib import Path
 
 from qdrant_edge import EdgeConfig, EdgeShard, PayloadSchemaType, UpdateOperation
 
-from indexes.engines.edge_files import Current, EdgeFiles, erase, read_current, size_bytes, sync_log, write_current
+from indexes.engines.edge_failures import foreign, is_outage, read_through
+from indexes.engines.edge_files import (
+    Current,
+    EdgeFiles,
+    damaged,
+    erase,
+    read_current,
+    size_bytes,
+    sync_log,
+    write_current,
+)
 from indexes.engines.edge_shards import OpenShards
 from indexes.engines.points import NUMBER_FIELDS
-from indexes.errors import Unavailable
+from indexes.errors import IndexDamaged, Unavailable
 from indexes.room import MEBIBYTE, require_room
 
 _FLUSH_POINTS = 10_000  # written between two flushes; after a crash replaying their log takes about a second
 _JOURNAL_POINTS = 20_000  # about 60 MB of writes remembered while a copy is optimised
+_JUDGE_EVERY_S = 60.0  # reading a shard through is a burden that a search which always fails must not make
 _SMALL_POINTS = 2_000  # below this an index on a field takes under 20 ms, and so may be made at once
 
 ROOM_BYTES = 128 * MEBIBYTE
@@ -35,7 +47,7 @@ class Write:
 
 
 class EdgeVersion:
-    """The shard of one version, for any number of threads.
+    """The shard of one version, for any number of threads. Raises IndexDamaged where it has none that can be read.
 
     Writes go one at a time. A write is durable once the shard's log is synced: one file, without the GIL. Flushing the
     shard itself syncs some forty files while holding the GIL, so that is done seldom. `optimise` works on a copy:
@@ -58,13 +70,26 @@ class EdgeVersion:
         self._journal_points = 0
         self._indexed: set[str] = set()
         self._wanted: set[str] = set()
+        self._closed = False
+        self._judged_at = -_JUDGE_EVERY_S
+        self._damage: str | None = None
         self._erase_unused()
 
     @contextmanager
     def reading(self) -> Iterator[EdgeShard]:
-        """The shard, open for the length of the block. Raises NotFound after a drop, Unavailable if the shard fails."""
-        with _edge_errors(self.folder.name), self._shards.lease(self.folder, self._load) as shard:
-            yield shard
+        """The shard, open for the length of the block.
+
+        Raises NotFound after a drop, IndexDamaged where it cannot be read, and Unavailable where it fails otherwise.
+        """
+        if self._damage is not None:
+            raise damaged(self.folder.name, self._damage)
+        try:
+            with self._shards.lease(self.folder, self._load) as shard:
+                yield shard
+        except BaseException as error:
+            if not foreign(error):
+                raise
+            raise self._judged(error) from error
 
     def write(self, write: Write) -> None:
         """Apply the operations. Durable when it returns. Raises StorageFull where the disk has not room enough."""
@@ -110,10 +135,15 @@ class EdgeVersion:
 
     def drop(self) -> None:
         """Erase the version; searches that have begun finish."""
+        self.close()
+        self._files.remove(self.folder.name)
+
+    def close(self) -> None:
+        """End the use of this version once what writes to it has finished: its files are to go, or are gone."""
         with self._writing:
+            self._closed = True
             self._journal, self._changed = None, None
             self._shards.discard(self.folder)
-            self._files.remove(self.folder.name)
 
     def _erase_unused(self) -> None:
         """Shards that a kill left between two steps of `_adopt`."""
@@ -121,11 +151,43 @@ class EdgeVersion:
             if shard.name != self._current.shard:
                 erase(shard)
 
+    def _judged(self, error: BaseException) -> Unavailable:
+        """What an error in use means: damage only where the shard, loaded anew, cannot be read through either.
+
+        What fails for one search alone may be that search's fault, and must not cost a whole index.
+        """
+        failed = Unavailable(f"The vectors of index version {self.folder.name} do not answer: {error}. Try again.")
+        if is_outage(error) or time.monotonic() < self._judged_at + _JUDGE_EVERY_S:
+            return failed
+        self._judged_at = time.monotonic()
+        self._shards.discard(self.folder)
+        try:
+            with self._shards.lease(self.folder, self._load) as shard:
+                read_through(shard)
+        except IndexDamaged as damage:
+            return damage
+        except BaseException as again:
+            if not foreign(again):
+                raise
+            if not is_outage(again):
+                self._damage = f"its points cannot be read ({again})"
+                return damaged(self.folder.name, self._damage)
+        return failed
+
     def _load(self) -> EdgeShard:
+        if self._closed:  # another object may have the same folder by now
+            read_current(self.folder)
+            raise Unavailable(f"Index version {self.folder.name} was made anew meanwhile. Try again.")
         self._current = read_current(self.folder)
         require_room(self.folder, ROOM_BYTES)  # after a crash it repeats what its log holds
-        shard = EdgeShard.load(str(self.folder / self._current.shard), self._config)
-        info = shard.info()
+        try:
+            shard = EdgeShard.load(str(self.folder / self._current.shard), self._config)
+            info = shard.info()
+        except BaseException as error:
+            if not foreign(error) or is_outage(error):
+                raise
+            self._damage = f"its shard cannot be loaded ({error})"
+            raise damaged(self.folder.name, self._damage) from error
         self._indexed = set(info.payload_schema)
         if self._changed is None:
             self._changed = abs(info.points_count - self._current.optimised_points)
@@ -182,8 +244,7 @@ class EdgeVersion:
 def _edge_errors(version_id: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:
-        # qdrant_edge raises bare Exception and nothing else here does; OSError is the log that cannot be synced.
-        if type(error) is not Exception and not isinstance(error, OSError):
+    except BaseException as error:
+        if not foreign(error):
             raise
         raise Unavailable(f"The vectors of index version {version_id} do not answer: {error}. Try again.") from error

@@ -174,6 +174,9 @@ class ExactEngine:
         if index := self._indexes.pop(version_id, None):
             index.forget()
 
+    def set_aside(self, version_id: str) -> None:
+        self.drop(version_id)
+
     def close(self) -> None:
         self._indexes.clear()
 

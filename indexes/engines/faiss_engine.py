@@ -34,9 +34,16 @@ class FaissEngine:
         return self._index(version_id, manifest, self._inner.open(version_id, manifest))
 
     def drop(self, version_id: str) -> None:
+        self._inner.drop(version_id)
+        self._forget(version_id)
+
+    def set_aside(self, version_id: str) -> None:
+        self._inner.set_aside(version_id)
+        self._forget(version_id)
+
+    def _forget(self, version_id: str) -> None:
         with self._lock:
             index = self._indexes.pop(version_id, None)
-        self._inner.drop(version_id)
         if index is None:
             self._files.remove(version_id)
         else:

@@ -232,6 +232,9 @@ class QdrantEdgeEngine:
         folder = self._files.folder(version_id)
         with self._lock:
             index = self._indexes.get(version_id)
+            if index and not folder.exists():  # removed under a running process, which would go on with lost files
+                self._indexes.pop(version_id).version.close()
+                index = None
             require_manifest(version_id, index.made_by if index else read_manifest_hash(folder), manifest)
             if index is None:
                 index = self._indexes[version_id] = self._index(folder, manifest)
@@ -244,6 +247,12 @@ class QdrantEdgeEngine:
             self._files.remove(version_id)
         else:
             index.version.drop()
+
+    def set_aside(self, version_id: str) -> None:
+        with self._lock:
+            if index := self._indexes.pop(version_id, None):
+                index.version.close()
+            self._files.set_aside(version_id)
 
     def close(self) -> None:
         self._upkeep.close()

@@ -208,6 +208,9 @@ class QdrantServerEngine:
         with _server_errors(collection):
             self._client.delete_collection(collection)
 
+    def set_aside(self, version_id: str) -> None:
+        self.drop(version_id)
+
     def close(self) -> None:
         self._client.close()
 

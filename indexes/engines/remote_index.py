@@ -173,6 +173,13 @@ class RemoteEngine:
 
     def drop(self, version_id: str) -> None:
         self._connection.write("drop", {"version_id": version_id})
+        self._dropped(version_id)
+
+    def set_aside(self, version_id: str) -> None:
+        self._connection.write("set_aside", {"version_id": version_id})
+        self._dropped(version_id)
+
+    def _dropped(self, version_id: str) -> None:
         with self._lock:
             self._indexes.pop(version_id, None)
 

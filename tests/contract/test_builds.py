@@ -347,7 +347,7 @@ async def test_a_version_is_ready_only_once_it_holds_what_the_catalog_says(works
 async def test_points_of_a_builder_that_died_are_erased_with_their_document(workshop: Workshop, store: Store) -> None:
     version = await workshop.begin(store, embedding_model="hashing-32")
     actor = await builder(workshop)
-    await actor.step(3)
+    await actor.step(4)
     await workshop.intake.delete_document(PROJECT, store.id, "a")
     while not workshop.models.embedded["hashing-32"]:
         await actor.step()

@@ -1,0 +1,20 @@
+"""Index versions that were damaged, and are being restored"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = '0004'
+down_revision = '0003'
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column('index_versions', sa.Column('damaged', sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column('index_versions', sa.Column('restoring_since', sa.Float(precision=53), nullable=True))
+
+
+def downgrade() -> None:
+    with op.batch_alter_table('index_versions') as versions:
+        versions.drop_column('restoring_since')
+        versions.drop_column('damaged')
