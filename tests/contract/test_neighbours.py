@@ -1,21 +1,25 @@
 """Hits get what stands around them, of what readers may see and of nothing else (I4)."""
 
-from indexes.catalog import visibility
+from functools import partial
+
+from indexes.catalog import surroundings, visibility
+from indexes.catalog.surroundings import Surroundings
 from indexes.catalog.tables import Store
+from indexes.model import Chunk
 from ingestion.parse.artefact import loads
 from retrieval.neighbours import joined
 from retrieval.query import Query
-from tests.workshop import MANIFEST, Workshop
+from tests.workshop import MANIFEST, PROJECT, Workshop
 
 TEXT = "\n\n".join(
     " ".join(f"Rule {number} of part {part} is {number * 7}." for number in range(12)) for part in range(4)
 )
 
 
-async def around(workshop: Workshop, store: Store, reach: int) -> dict[str, visibility.Surroundings]:
-    hits = await workshop.search(store, Query(("rule 5 of part 2",), limit=1))
-    async with workshop.database.read() as session:
-        return await visibility.around(session, store.id, MANIFEST.cut, [hit.chunk for hit in hits], reach)
+async def around(workshop: Workshop, store: Store, chunks: list[Chunk], reach: int) -> dict[str, Surroundings]:
+    view = await workshop.database.snapshot(partial(visibility.view, project=PROJECT, store_id=store.id))
+    find = partial(surroundings.around, view=view, cut=MANIFEST.cut, chunks=chunks, reach=reach)
+    return await workshop.database.snapshot(find)
 
 
 async def test_a_hit_and_its_neighbours_are_the_text_between(workshop: Workshop) -> None:
@@ -24,7 +28,7 @@ async def test_a_hit_and_its_neighbours_are_the_text_between(workshop: Workshop)
     await workshop.upload(store, "b.md", "Another text.")
     await workshop.work()
     (hit,) = await workshop.search(store, Query(("rule 5 of part 2",), limit=1))
-    ((revision_id, found),) = (await around(workshop, store, reach=2)).items()
+    ((revision_id, found),) = (await around(workshop, store, [hit.chunk], reach=2)).items()
     ordinals = [chunk.span.ordinal for chunk in found.chunks]
     own = hit.chunk.span.ordinal
     assert ordinals == list(range(own - 2, own + 3))
@@ -42,10 +46,8 @@ async def test_what_readers_may_not_see_has_no_surroundings(workshop: Workshop) 
     await workshop.upload(store, "a.md", TEXT)
     await workshop.work()
     (hit,) = await workshop.search(store, Query(("rule 5 of part 2",), limit=1))
-    async with workshop.database.read() as session:
-        assert await visibility.around(session, other.id, MANIFEST.cut, [hit.chunk], 1) == {}
-        assert await visibility.around(session, store.id, MANIFEST.cut, [], 1) == {}
+    assert await around(workshop, other, [hit.chunk], 1) == {}
+    assert await around(workshop, store, [], 1) == {}
     await workshop.upload(store, "a.md", "All rules are gone.")
     await workshop.work()
-    async with workshop.database.read() as session:
-        assert await visibility.around(session, store.id, MANIFEST.cut, [hit.chunk], 1) == {}
+    assert await around(workshop, store, [hit.chunk], 1) == {}
