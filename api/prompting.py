@@ -115,7 +115,6 @@ async def keep(
 ) -> PromptText:
     """Keep a version, with test cases in place of those there were if any are given. Raises InvalidRequest."""
     await asyncio.to_thread(check, version)
-    await keep_shipped(state, project)
     async with state.database.write() as session:
         known = await idempotency.earlier(session, project, again)
         if known is not None:

@@ -2,21 +2,21 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import presenting_prompts as presenting
 from api import prompting
 from api.deps import IdempotencyDep, Reader, StateDep, Writer
 from api.prompting import Place
-from api.routes.prompts import PromptName
+from api.routes.prompts import PromptName, keep_shipped
 from api.wire.pages import Page
 from api.wire.prompts import PromptChange, PromptListQuery, PromptLive, PromptRollback, PromptTestsRefusal
 from indexes.catalog import idempotency, live_prompts, prompt_tables, prompts
 from indexes.catalog.history import Because
 from indexes.catalog.pages import Cursor
 
-router = APIRouter(prefix="/v1/prompts/{prompt}", tags=["prompts"])
+router = APIRouter(prefix="/v1/prompts/{prompt}", tags=["prompts"], dependencies=[Depends(keep_shipped)])
 _EVERYWHERE = PromptRollback()
 _REFUSED: dict[str, Any] = {
     "model": PromptTestsRefusal,
@@ -31,7 +31,6 @@ async def set_live_prompt(state: StateDep, caller: Writer, prompt: PromptName, r
     The test cases of the prompt are run first. Where one fails, the refusal carries the report; `force` with a `reason`
     puts the version in force all the same.
     """
-    await prompting.keep_shipped(state, caller.project)
     place, because = Place(caller.project, request.vector_store_id), Because(caller.actor, request.reason)
     row = await prompting.go_live(state, prompt, place, request.version, because, force=request.force)
     async with state.database.read() as session:
@@ -67,7 +66,6 @@ async def list_prompt_history(
     """Who put which version in force in the project, or in the store named, when and why."""
     cursor = Cursor(query.limit, query.order, query.after, query.before)
     place = Place(caller.project, query.vector_store_id)
-    await prompting.keep_shipped(state, caller.project)
     async with state.database.read() as session:
         await place.check(session)
         named = await prompts.get(session, caller.project, prompt)

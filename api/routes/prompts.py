@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import presenting_prompts as presenting
@@ -30,7 +30,13 @@ from indexes.catalog import prompt_tables, prompts
 from indexes.catalog.history import Because
 from indexes.catalog.pages import Cursor
 
-router = APIRouter(prefix="/v1/prompts", tags=["prompts"])
+
+async def keep_shipped(state: StateDep, caller: Reader) -> None:
+    """What ships is there before anybody looks."""
+    await prompting.keep_shipped(state, caller.project)
+
+
+router = APIRouter(prefix="/v1/prompts", tags=["prompts"], dependencies=[Depends(keep_shipped)])
 PromptName = Annotated[str, Path(description="Name or id of the prompt.")]
 _NEWEST = PromptTrialRequest()
 
@@ -51,7 +57,6 @@ async def create_prompt(state: StateDep, caller: Writer, request: PromptCreate, 
 @router.get("")
 async def list_prompts(state: StateDep, caller: Reader, query: Annotated[PromptListQuery, Query()]) -> Page[Prompt]:
     """The prompts of the project, with what is in force in it or in the store named."""
-    await prompting.keep_shipped(state, caller.project)
     cursor = Cursor(query.limit, query.order, query.after, query.before)
     place = Place(caller.project, query.vector_store_id)
     async with state.database.read() as session:
@@ -66,7 +71,6 @@ async def get_prompt(
     state: StateDep, caller: Reader, prompt: PromptName, query: Annotated[PromptPlace, Query()]
 ) -> Prompt:
     """One prompt, with its test cases and what is in force in the project or in the store named."""
-    await prompting.keep_shipped(state, caller.project)
     place = Place(caller.project, query.vector_store_id)
     async with state.database.read() as session:
         await place.check(session)
@@ -78,7 +82,6 @@ async def list_prompt_versions(
     state: StateDep, caller: Reader, prompt: PromptName, query: Annotated[PageQuery, Query()]
 ) -> Page[PromptVersionSummary]:
     """The versions of a prompt, without their texts."""
-    await prompting.keep_shipped(state, caller.project)
     cursor = Cursor(query.limit, query.order, query.after, query.before)
     async with state.database.read() as session:
         row = await prompts.get(session, caller.project, prompt)
@@ -94,7 +97,6 @@ async def get_prompt_version(
     version: Annotated[str, Path(description="Number or id of the version, or the beginning of its hash.")],
 ) -> PromptVersion:
     """One version with its text."""
-    await prompting.keep_shipped(state, caller.project)
     async with state.database.read() as session:
         row = await prompts.get(session, caller.project, prompt)
         return presenting.version(row.name, await prompts.version(session, row, version))
@@ -105,7 +107,6 @@ async def diff_prompt(
     state: StateDep, caller: Reader, prompt: PromptName, query: Annotated[PromptDiffQuery, Query()]
 ) -> PromptDiff:
     """What changed from one version to another, line by line."""
-    await prompting.keep_shipped(state, caller.project)
     async with state.database.read() as session:
         row = await prompts.get(session, caller.project, prompt)
         before = await prompts.version(session, row, query.before)
@@ -120,7 +121,6 @@ async def diff_prompt(
 @router.post("/{prompt}/tests")
 async def set_prompt_tests(state: StateDep, caller: Writer, prompt: PromptName, request: PromptTestsUpdate) -> Prompt:
     """Put test cases in place of those that a prompt has. A version must pass them before it goes live."""
-    await prompting.keep_shipped(state, caller.project)
     async with state.database.write() as session:
         row = await prompts.get(session, caller.project, prompt)
         await prompts.set_tests(session, row, [test.model_dump(mode="json") for test in request.tests])
@@ -132,7 +132,6 @@ async def try_prompt(
     state: StateDep, caller: Writer, prompt: PromptName, request: PromptTrialRequest = _NEWEST
 ) -> PromptTestReport:
     """Run the test cases of a prompt on one of its versions. Nothing changes."""
-    await prompting.keep_shipped(state, caller.project)
     async with state.database.read() as session:
         row = await prompts.get(session, caller.project, prompt)
         version = await _named_or_newest(session, row, request.version)
