@@ -120,9 +120,9 @@ async def test_whoever_restores_may_be_killed_anywhere(workshop: Workshop, store
 
 
 @on_sqlite
-@pytest.mark.parametrize("step", range(0, 24, 2))
+@pytest.mark.parametrize("step", (0, 3, 8, 14))
 async def test_what_is_written_meanwhile_is_there_in_the_end(workshop: Workshop, store: Store, step: int) -> None:
-    """A document is superseded, one deleted, one added, attributes are changed, after each other step."""
+    """A document is superseded, one deleted, one added, attributes are changed, after so many steps."""
     version = await live(workshop, store)
     workshop.engine.drop(version.id)
     await results(workshop, store)
