@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from indexes.catalog import restoring
-from indexes.catalog.tables import IndexVersion, Store, VersionState
+from indexes.catalog.tables import IndexVersion, Revision, RevisionState, Store, VersionState
 from indexes.catalog.versions import opened_as
 from indexes.manifest import AnnSpec
 from ingestion.stocktaking import Stocktaker
@@ -32,6 +32,10 @@ async def store(workshop: Workshop) -> Store:
 async def live(workshop: Workshop, store: Store) -> IndexVersion:
     (row,) = await workshop.versions(store, VersionState.LIVE)
     return row
+
+
+async def document(workshop: Workshop, store: Store, key: str) -> Revision:
+    return next(row for row in (await workshop.revisions(store, RevisionState.CURRENT)).values() if row.key == key)
 
 
 async def results(workshop: Workshop, store: Store, query: Query = EVERYTHING) -> Results:
@@ -116,9 +120,9 @@ async def test_whoever_restores_may_be_killed_anywhere(workshop: Workshop, store
 
 
 @on_sqlite
-@pytest.mark.parametrize("step", range(0, 24, 2))
+@pytest.mark.parametrize("step", (0, 3, 8, 14))
 async def test_what_is_written_meanwhile_is_there_in_the_end(workshop: Workshop, store: Store, step: int) -> None:
-    """A document is superseded, one deleted, one added, attributes are changed, after each other step."""
+    """A document is superseded, one deleted, one added, attributes are changed, after so many steps."""
     version = await live(workshop, store)
     workshop.engine.drop(version.id)
     await results(workshop, store)
@@ -133,7 +137,7 @@ async def test_what_is_written_meanwhile_is_there_in_the_end(workshop: Workshop,
     await actor.step(step)
     await workshop.upload(store, "a", "Another rule for a. " * 3)
     await workshop.intake.delete_document(PROJECT, store.id, "b")
-    row = (await workshop.revisions(store))["c"]
+    row = await document(workshop, store, "c")
     await workshop.intake.set_attributes(PROJECT, store.id, row.file_id, {"team": "other"})
     await uploading.finish()
     await workshop.expire()
@@ -149,7 +153,7 @@ async def test_what_is_written_meanwhile_is_there_in_the_end(workshop: Workshop,
 async def test_points_that_are_lost_one_by_one_are_counted_and_made_again(workshop: Workshop, store: Store) -> None:
     embedded, version = workshop.models.embedded.total(), await live(workshop, store)
     index = workshop.engine.open(version.id, opened_as(version).manifest)
-    lost = (await workshop.revisions(store))["d"].id
+    lost = (await document(workshop, store, "d")).id
     chunks = len(index.chunk_ids(lost))
     index.delete(lost)
     await Stocktaker(workshop.database, workshop.engine).once()
