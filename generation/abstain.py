@@ -1,12 +1,10 @@
 """Whether the passages hold an answer at all: a calibrated guess, and what is said when they do not."""
 
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 
 from generation.candidates import Evidence
+from generation.logistic import Logistic, probability, shipped
 from generation.model import AbstainReason, Answer, Answered, AnswerEvent, Passage, TextDelta
 
 _NEAREST = 3
@@ -43,14 +41,6 @@ class Signals:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Logistic:
-    """One fitted logistic regression: a weight for each signal that it reads."""
-
-    bias: float
-    weights: Mapping[str, float]
-
-
 class Calibration:
     """Turns signals into the probability that the passages answer the question.
 
@@ -65,17 +55,11 @@ class Calibration:
     @classmethod
     def shipped(cls) -> "Calibration":
         """The calibration in `calibration.json`."""
-        data = json.loads(files("generation").joinpath("calibration.json").read_text("utf-8"))
-        return cls([Logistic(curve["bias"], curve["weights"]) for curve in data["curves"]])
+        return cls(shipped("answerable"))
 
     def confidence(self, signals: Signals) -> float:
         """In 0..1; 0 where no curve reads the signals that there are."""
-        for curve in self._curves:
-            values = {name: getattr(signals, name) for name in curve.weights}
-            if None not in values.values():
-                total = curve.bias + sum(weight * values[name] for name, weight in curve.weights.items())
-                return 1.0 / (1.0 + math.exp(-total))
-        return 0.0
+        return probability(self._curves, signals)
 
 
 def abstained(answer: Answer, reason: AbstainReason, passages: Sequence[Passage]) -> Iterator[AnswerEvent]:
