@@ -10,7 +10,6 @@ ones, whose passages are about the matter; `gone`, the answerable ones with thei
 
 import argparse
 import asyncio
-import json
 from collections.abc import Collection
 from pathlib import Path
 
@@ -19,15 +18,16 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from bench.calibrating import keep
 from bench.corpus import Corpus, MiniLm, read
-from generation.abstain import Calibration, Logistic, Signals
+from generation.abstain import Calibration, Signals
 from generation.candidates import candidates
 from generation.extractive import rank
+from generation.logistic import Logistic
 from generation.settings import GenerationSettings
 
 CURVES = (("dense", "similarity", "coverage"), ("dense", "coverage"), ("coverage",))
 NEGATIVES = ("near", "gone", "far")
-TARGET = Path(__file__).parents[1] / "generation" / "calibration.json"
 SOURCE = (
     "Logistic regressions by `python -m bench.abstention --write` on every other question of CLAPnq dev: answerable "
     "against unanswerable, answerable without their passage, and answerable on SciFact, each kind with the same "
@@ -91,7 +91,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    groups = asyncio.run(measure(arguments.data, MiniLm()))
+    model = MiniLm()
+    groups = asyncio.run(measure(arguments.data, model))
     curves = [fit({kind: found[0::2] for kind, found in groups.items()}, names) for names in CURVES]
     settings = GenerationSettings()
     print("AUROC on the held-out half, answered against:")
@@ -99,8 +100,8 @@ def main() -> None:
         held_out = {kind: found[1::2] for kind, found in groups.items()}
         report(curve, held_out, (settings.llm_abstain_below, 0.3, settings.abstain_below, 0.5))
     if arguments.write:
-        data = {"source": SOURCE, "curves": [{"bias": curve.bias, "weights": dict(curve.weights)} for curve in curves]}
-        TARGET.write_text(json.dumps(data, indent=2) + "\n", "utf-8")
+        keep("answerable", SOURCE, curves)
+    model.keep()
 
 
 if __name__ == "__main__":

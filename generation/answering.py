@@ -6,15 +6,19 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 
 from generation.cite import holds
-from generation.extractive import Embed, ExtractiveAnswerer
+from generation.extractive import ExtractiveAnswerer
 from generation.llm import ChatClient
 from generation.llm_answerer import LlmAnswerer
 from generation.model import Answer, Answered, Answerer, AnswerEvent, CitationAdded, Passage, Question
 from generation.prompt import seed
 from generation.settings import GenerationSettings
+from generation.support import AlignmentJudge, Embed, LearnedJudge
+from generation.verified import VerifiedAnswerer
+from generation.verify import Verifier
 from indexes.embedders.models import Models
 from indexes.errors import NotFound, SettingsError, Unavailable
 from indexes.model import Hit, Vector
+from indexes.reranker import SharedReranker
 
 log = logging.getLogger(__name__)
 
@@ -38,22 +42,27 @@ class Answering:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: GenerationSettings, models: Models | None = None) -> AsyncIterator["Answering"]:
+    async def open(
+        cls, settings: GenerationSettings, models: Models | None = None, judge: SharedReranker | None = None
+    ) -> AsyncIterator["Answering"]:
         """Build every answerer that the settings name, and close its connections at the end.
 
-        No server is contacted yet. `models` embeds sentences; without it, words alone decide which are quoted. Raises
-        SettingsError where names clash or the default is not among them.
+        No server is contacted yet. `models` embeds sentences; without it, words alone decide which are quoted. `judge`
+        verifies in place of the embeddings, and stays the caller's. Raises SettingsError where names clash or the
+        default is not among them.
         """
-        answerers: dict[str, Answerer] = {
-            ExtractiveAnswerer.name: ExtractiveAnswerer(settings, _embed_with(models) if models else None)
-        }
+        embed = _embed_with(models) if models else None
+        answerers: dict[str, Answerer] = {ExtractiveAnswerer.name: ExtractiveAnswerer(settings, embed)}
+        verifier = Verifier(LearnedJudge(judge) if judge else AlignmentJudge(embed))
         async with AsyncExitStack() as stack:
             for llm in settings.llms:
                 if llm.name in answerers:
                     raise SettingsError(f"generation.llms: the name {llm.name!r} is taken. Give each model its own.")
                 client = ChatClient(llm)
                 stack.push_async_callback(client.aclose)
-                answerers[llm.name] = LlmAnswerer(llm, settings, client, seed())
+                answerers[llm.name] = VerifiedAnswerer(
+                    LlmAnswerer(llm, settings, client, seed()), verifier, settings.unsupported
+                )
             yield cls(answerers, settings)
 
     @property

@@ -1,6 +1,6 @@
 """Answers by quotation: no language model, nothing said that the documents do not say."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
 from heapq import nlargest
 
@@ -22,10 +22,8 @@ from generation.model import (
 )
 from generation.selection import Pick, choose, likelihood
 from generation.settings import GenerationSettings
-from indexes.model import Vector
+from generation.support import Embed
 from indexes.sentences import is_table_row
-
-Embed = Callable[[Sequence[str]], Awaitable[Vector]]
 
 
 class ExtractiveAnswerer:
