@@ -47,9 +47,9 @@ def reliability(labels: Floats, scores: Floats, bins: int = 5) -> str:
     return f"{', '.join(parts)}; error {error:.3f}"
 
 
-def keep(name: str, source: str, curves: Sequence[Logistic]) -> None:
-    """Put the curves into `calibration.json`, the others as they are."""
+def keep(name: str, source: str, curves: Sequence[Logistic], bars: Sequence[tuple[float, float]] = ()) -> None:
+    """Put the curves into `calibration.json`, with thresholds and the precision that they gave; the others stay."""
     data = json.loads(TARGET.read_text("utf-8"))
     kept = [{"bias": curve.bias, "weights": dict(curve.weights)} for curve in curves]
-    data[name] = {**data.get(name, {}), "source": source, "curves": kept}
+    data[name] = {"source": source, "curves": kept} | ({"bars": bars} if bars else {})
     TARGET.write_text(json.dumps(data, indent=2) + "\n", "utf-8")

@@ -96,8 +96,8 @@ class Turn:
 class Question:
     """What is asked. `instructions` are the app's own; `history` is oldest first.
 
-    `unsupported` and `abstain_below` are None for the platform's own. `filtered` says that only some of the documents
-    were allowed.
+    `unsupported` and `answer_precision` are None for the platform's own. `filtered` says that only some of the
+    documents were allowed.
     """
 
     text: str
@@ -107,7 +107,7 @@ class Question:
     top_p: float | None = None
     max_output_tokens: int | None = None
     unsupported: SupportPolicy | None = None
-    abstain_below: float | None = None
+    answer_precision: float | None = None
     filtered: bool = False
 
 

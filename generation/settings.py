@@ -43,6 +43,13 @@ class GenerationSettings(Section):
     abstain_below: float = Field(
         0.4, ge=0, le=1, description="Confidence under which the extractive answerer says that it found no answer."
     )
+    answer_precision: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="In place of `abstain_below`: the share of extractive answers that shall be to questions which the "
+        "documents do answer, where they answer half of all. A store sets its own by metadata `answer_precision`.",
+    )
     llm_abstain_below: float = Field(
         0.1, ge=0, le=1, description="Confidence in the passages under which a language model is not even asked."
     )
