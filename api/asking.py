@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from api.answer_policy import answer_policy
 from api.response_draft import AskEvent, Searched
 from api.state import State
 from api.wire.chat import ChatCreate
@@ -89,6 +90,8 @@ async def ask(state: State, where: Target, question: Question, record: Record) -
     async with state.capacity:
         started = time.perf_counter()
         query = _query(state, where, question)
+        filtered = query.where is not None
+        question = await answer_policy(state, record.project, where.store_ids, question, filtered=filtered)
         results = [await state.searcher.search(record.project, one, query) for one in where.store_ids]
         found = [hit for result in results for hit in result.hits]
         record.hits = sorted(found, key=lambda hit: -hit.scores.final)[: query.limit]
@@ -146,6 +149,8 @@ def _trace(where: Target, question: Question, record: Record) -> dict[str, Any]:
         "temperature": question.temperature,
         "top_p": question.top_p,
         "max_output_tokens": question.max_output_tokens,
+        "unsupported": question.unsupported,
+        "answer_precision": question.answer_precision,
         "hits": [
             {"chunk_id": hit.chunk.id, "revision_id": hit.chunk.revision_id, "fused": hit.scores.fused}
             for hit in record.hits

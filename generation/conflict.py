@@ -98,13 +98,14 @@ def _contradict(question: str, one: Candidate, other: Candidate) -> bool:
 
 
 def _facts_differ(kind: Wanted, one: str, other: str) -> bool:
-    """Whether each has a number or a date in the place of the other's; years only where a time is asked for."""
+    """Whether each has numbers or dates in the place of the other's; years only where a time is asked for."""
     facts, others = numbers(one) | dates(one), numbers(other) | dates(other)
     alone, other_alone = facts - others, others - facts
-    if len(alone) != 1 or len(other_alone) != 1:
+    if not alone or len(alone) != len(other_alone):
         return False
-    is_year = all(_YEAR.fullmatch(fact) for fact in alone | other_alone)
-    return kind is Wanted.TIME or not is_year
+    years = [fact for fact in alone | other_alone if _YEAR.fullmatch(fact)]
+    # Another year beside another figure is another matter, not another opinion.
+    return not years or (kind is Wanted.TIME and len(years) == len(alone | other_alone))
 
 
 def _words(text: str) -> set[str]:

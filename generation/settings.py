@@ -48,7 +48,7 @@ class GenerationSettings(Section):
         gt=0,
         lt=1,
         description="In place of `abstain_below`: the share of extractive answers that shall be to questions which the "
-        "documents do answer, where they answer half of all. A store sets its own by metadata `answer_precision`.",
+        "documents answer, if they answer half of all. A store sets its own by metadata `citewell.answer_precision`.",
     )
     llm_abstain_below: float = Field(
         0.1, ge=0, le=1, description="Confidence in the passages under which a language model is not even asked."
