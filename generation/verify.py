@@ -93,11 +93,14 @@ class Verifier:
         best = listed[max(range(len(listed)), key=alone.__getitem__)]
         windows = _around(best, spans)
         supports = await self._judge.support(claim, [text[start:end] for start, end in windows])
-        # A window is longer by one or two sentences than the best one alone, which comes first, and must be worth it.
+        findings = [
+            verify(claim, text[start:end], support, context)
+            for (start, end), support in zip(windows, supports, strict=True)
+        ]
+        # Further sentences must be worth reading: for the support they add, or for a fact that the best one lacks.
         price = [_WORTH_A_SENTENCE * len(sentences(text[start:end])) for start, end in windows]
-        at = max(range(len(windows)), key=lambda at: supports[at] - price[at])
-        start, end = windows[at]
-        return Grounds(start, end, verify(claim, text[start:end], supports[at], context))
+        at = max(range(len(windows)), key=lambda at: findings[at].score - price[at])
+        return Grounds(*windows[at], findings[at])
 
 
 def _around(best: int, spans: list[Offsets]) -> list[Offsets]:

@@ -28,7 +28,7 @@ async def ask(question: Question, *texts: str, precision: float | None = None) -
         ("When is the office closed?", "The office is closed on Sundays.", "The office is closed on Mondays.", True),
         ("May dogs come to the office?", "Dogs may come to the office.", "Dogs may not come to the office.", True),
         ("How many days do staff get?", "Staff get 25 days of leave.", "Staff get 25 days of leave.", False),
-        ("How many days do staff get?", "Berlin staff get 25 days of leave.", "Staff in Munich get 30 days of leave.", False),
+        ("How many days do staff get?", "Berlin staff get 25 days off.", "Munich staff get 30 days off.", False),
         ("How much did sales grow?", "In 2019 sales grew by 5 percent.", "In 2020 sales grew by 7 percent.", False),
         ("What do staff get?", "Staff get a report on leave in 2019.", "Staff get a report on leave in 2020.", False),
     ],
