@@ -63,7 +63,8 @@ class VerifiedAnswerer:
             yield event
 
     async def _judged(self, question: Question, passages: Sequence[Passage]) -> AsyncGenerator[AnswerEvent, None]:
-        text, citations = "", []
+        text = ""
+        citations: list[Citation] = []
         async with aclosing(self._answerer.answer(question, passages)) as events:
             async for event in events:
                 match event:
@@ -153,7 +154,9 @@ def _dropped(answer: Answer, passages: Sequence[Passage]) -> Iterator[AnswerEven
 
 def without_failed(answer: Answer) -> Answer:
     """`answer` with only the sentences that stand, whole or in part, each with the white space before it."""
-    text, sentences, citations = "", [], []
+    text = ""
+    sentences: list[Sentence] = []
+    citations: list[Citation] = []
     before = 0
     for sentence in answer.sentences:
         gap, before = answer.text[before : sentence.start], sentence.end
