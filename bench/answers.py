@@ -3,7 +3,8 @@
     python -m bench.answers --data ../shared/data
 
 Of the fits in `generation/calibration.json` the half is reported that they have not seen. Extractive selection and the
-rule for conflicts have no such half: they were made with all of these questions in view. Ends with status 1 if any citation of any run has a quote or an offset that is not in its text (I10).
+rule for conflicts have no such half: they were made with all of these questions in view. Ends with status 1 if any
+citation of any run has a quote or an offset that is not in its text (I10).
 """
 
 import argparse
