@@ -15,7 +15,7 @@ QUESTIONS := --question 'How many days of annual leave do employees receive?' --
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test lint format bench bench-ingest bench-reindex bench-search bench-http bench-quality bench-gpu stack faults mpnet constraints clean
+.PHONY: help install serve demo test lint format bench bench-ingest bench-reindex bench-search bench-http bench-quality bench-gpu bench-answers stack faults mpnet constraints clean
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-search: install ## Our engines beside bare FAISS, Qdrant Edge, hnswlib and
 
 bench-http: install ## What the platform adds to a search, in process and over HTTP.
 	$(BIN)/python -m bench.http --data $(DATA)
+
+bench-answers: install ## What answers quote, when they abstain, what verdicts are worth; no false quote: about five minutes.
+	$(BIN)/python -m bench.answers --data $(DATA)
 
 bench-quality: install ## What search finds on judged sets, without and with reranking, beside public reference lines.
 	$(BIN)/python -m bench.quality --data $(DATA)

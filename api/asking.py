@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api import prompting
+from api.answer_policy import answer_policy
 from api.prompting import Place, PromptRef
 from api.response_draft import AskEvent, Searched
 from api.state import State
@@ -113,6 +114,8 @@ async def ask(state: State, where: Target, question: Question, record: Record) -
         started = time.perf_counter()
         record.condense_ms = (started - begun) * 1e3
         query = _query(state, where, question)
+        filtered = query.where is not None
+        question = await answer_policy(state, record.project, where.store_ids, question, filtered=filtered)
         results = [await state.searcher.search(record.project, one, query) for one in where.store_ids]
         found = [hit for result in results for hit in result.hits]
         record.hits = sorted(found, key=lambda hit: -hit.scores.final)[: query.limit]
@@ -197,6 +200,8 @@ def _trace(settings: GenerationSettings, where: Target, question: Question, reco
             "ms": record.condense_ms,
         },
         "replay_of": record.replay_of,
+        "unsupported": question.unsupported,
+        "answer_precision": question.answer_precision,
         "hits": [
             {"chunk_id": hit.chunk.id, "revision_id": hit.chunk.revision_id, "fused": hit.scores.fused}
             for hit in record.hits

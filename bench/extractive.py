@@ -2,55 +2,60 @@
 
     python -m bench.extractive --data ../shared/data [--show 10]
 
-A quote counts where it holds, or lies in, a sentence that annotators chose as evidence. Every citation is also held
-against its text (I10).
+A quote counts where it holds, or lies in, a sentence that annotators chose as evidence. Intervals are of 90 %.
 """
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.corpus import Corpus, MiniLm, read
-from generation.cite import holds
+from bench.report import print_table
+from evaluation.bootstrap import Interval, mean_interval
 from generation.extractive import ExtractiveAnswerer
 from generation.model import Answer, Answered, Passage, Question
 from generation.settings import GenerationSettings
 
 
-@dataclass(slots=True)
-class Tally:
-    """Sums over questions."""
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """One answer beside the evidence that annotators chose: `right` of its quotes, `found` of the `gold` sentences."""
 
-    questions: int = 0
-    abstained: int = 0
-    hits: int = 0
-    precision: float = 0.0
-    recall: float = 0.0
-    quotes: int = 0
-    false_quotes: int = 0
+    answer: Answer
+    right: int
+    found: int
+    gold: int
 
-    def add(self, answer: Answer, gold: set[str]) -> None:
-        """One answer to a question with this evidence."""
-        self.questions += 1
-        self.abstained += answer.abstained
+    @classmethod
+    def of(cls, answer: Answer, gold: set[str]) -> "Quoted":
+        """Compare them."""
         quotes = [_plain(citation.quote) for citation in answer.citations]
-        right = [quote for quote in quotes if any(_same(quote, sentence) for sentence in gold)]
-        found = [sentence for sentence in gold if any(_same(quote, sentence) for quote in quotes)]
-        self.hits += bool(right)
-        self.precision += len(right) / len(quotes) if quotes else 0.0
-        self.recall += len(found) / len(gold)
-        self.quotes += len(quotes)
-        self.false_quotes += sum(not holds(citation) for citation in answer.citations)
+        right = sum(any(_same(quote, sentence) for sentence in gold) for quote in quotes)
+        found = sum(any(_same(quote, sentence) for quote in quotes) for sentence in gold)
+        return cls(answer, right, found, len(gold))
 
-    def __str__(self) -> str:
-        """Rates over all questions; precision over those that were answered."""
-        answered = max(1, self.questions - self.abstained)
-        return (
-            f"{self.questions} questions: evidence hit {self.hits / self.questions:.3f}, precision "
-            f"{self.precision / answered:.3f}, recall {self.recall / self.questions:.3f}, {self.quotes / answered:.2f} "
-            f"quotes an answer, {self.abstained} abstained, {self.false_quotes} false quotes (I10)"
-        )
+
+def rows(found: Sequence[Quoted]) -> list[tuple[str, Interval]]:
+    """Means with their intervals: over all questions, but precision over those that were answered."""
+    answered = [one for one in found if one.answer.citations]
+    return [
+        ("any evidence quoted", mean_interval([float(one.right > 0) for one in found])),
+        ("recall of gold sentences", mean_interval([one.found / one.gold for one in found])),
+        ("quotes that are gold", mean_interval([one.right / len(one.answer.citations) for one in answered])),
+        ("sentences that their quote contains", mean_interval([float(_contained(one.answer)) for one in answered])),
+        ("quotes in an answer", mean_interval([float(len(one.answer.citations)) for one in answered])),
+        ("abstained, wrongly", mean_interval([float(one.answer.abstained) for one in found])),
+    ]
+
+
+def _contained(answer: Answer) -> bool:
+    """Whether all that the answer says is in the quotes cited for it, but for white space and list markers."""
+    return all(
+        _plain(answer.text[one.start : one.end]) in _plain(" ".join(answer.citations[at].quote for at in one.citations))
+        for one in answer.sentences
+    )
 
 
 def _plain(text: str) -> str:
@@ -68,20 +73,19 @@ async def answered(answerer: ExtractiveAnswerer, question: str, passages: list[P
     return events[-1].answer
 
 
-async def run(data: Path, show: int) -> None:
-    model = MiniLm()
+async def measure(data: Path, model: MiniLm) -> dict[str, list[Quoted]]:
+    """Every answerable question, with the embedding model and without."""
     corpus = Corpus.load(data / "clapnq-dev" / "corpus.jsonl", model)
-    rows = [row for row in read(data / "clapnq-dev" / "qa.jsonl") if row["answerable"] and row["selected_sentences"]]
+    asked = [row for row in read(data / "clapnq-dev" / "qa.jsonl") if row["answerable"] and row["selected_sentences"]]
     settings = GenerationSettings()
     kinds = {"words and embedding": ExtractiveAnswerer(settings, model.embed), "words": ExtractiveAnswerer(settings)}
-    for kind, answerer in kinds.items():
-        tally = Tally()
-        for at, row in enumerate(rows):
-            answer = await answered(answerer, row["question"], corpus.passages(model.rows([row["question"]])[0]))
-            tally.add(answer, {_plain(sentence) for sentence in row["selected_sentences"]})
-            if at < show:
-                print(f"\nQ: {row['question']}\n{answer.text}")
-        print(f"\n{kind}: {tally}")
+    found: dict[str, list[Quoted]] = {kind: [] for kind in kinds}
+    for row in asked:
+        passages = corpus.passages(model.rows([row["question"]])[0])
+        for kind, answerer in kinds.items():
+            answer = await answered(answerer, row["question"], passages)
+            found[kind].append(Quoted.of(answer, {_plain(sentence) for sentence in row["selected_sentences"]}))
+    return found
 
 
 def main() -> None:
@@ -89,7 +93,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--show", type=int, default=0, help="answers to print for reading")
     arguments = parser.parse_args()
-    asyncio.run(run(arguments.data, arguments.show))
+    model = MiniLm()
+    for kind, found in asyncio.run(measure(arguments.data, model)).items():
+        for one in found[: arguments.show]:
+            print(f"{one.answer.text}\n")
+        table = [(name, each.estimate, each.low, each.high) for name, each in rows(found)]
+        print_table((kind, "mean", "low", "high"), table)
+    model.keep()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
 """Whether the passages hold an answer at all: a calibrated guess, and what is said when they do not."""
 
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from generation.candidates import Evidence
-from generation.model import AbstainReason, Answer, Answered, AnswerEvent, Passage, TextDelta
+from generation.logistic import Logistic, probability, shipped
+from generation.model import AbstainReason, Answer, Answered, AnswerEvent, Passage, Question, TextDelta
 
 _NEAREST = 3
-_SAID = {
+SAID = {
     AbstainReason.NO_HITS: "Nothing was found in the documents for this question.",
     AbstainReason.LOW_CONFIDENCE: "The documents do not seem to answer this question.",
     AbstainReason.UNSUPPORTED: "The documents do not support an answer to this question.",
@@ -44,11 +44,13 @@ class Signals:
 
 
 @dataclass(frozen=True, slots=True)
-class Logistic:
-    """One fitted logistic regression: a weight for each signal that it reads."""
+class Bar:
+    """What answering above `threshold` came to: `precision`, the share of the answered questions that the documents
+    do answer, where they answer half of all.
+    """
 
-    bias: float
-    weights: Mapping[str, float]
+    threshold: float
+    precision: float
 
 
 class Calibration:
@@ -59,23 +61,30 @@ class Calibration:
     embedding models, so another model needs a fit of its own.
     """
 
-    def __init__(self, curves: Sequence[Logistic]) -> None:
+    def __init__(self, curves: Sequence[Logistic], bars: Sequence[Bar] = ()) -> None:
+        """`bars` have rising thresholds."""
         self._curves = tuple(curves)
+        self._bars = tuple(bars)
 
     @classmethod
     def shipped(cls) -> "Calibration":
         """The calibration in `calibration.json`."""
-        data = json.loads(files("generation").joinpath("calibration.json").read_text("utf-8"))
-        return cls([Logistic(curve["bias"], curve["weights"]) for curve in data["curves"]])
+        data = json.loads(files("generation").joinpath("calibration.json").read_text("utf-8"))["answerable"]
+        return cls(shipped("answerable"), [Bar(*bar) for bar in data["bars"]])
 
     def confidence(self, signals: Signals) -> float:
         """In 0..1; 0 where no curve reads the signals that there are."""
-        for curve in self._curves:
-            values = {name: getattr(signals, name) for name in curve.weights}
-            if None not in values.values():
-                total = curve.bias + sum(weight * values[name] for name, weight in curve.weights.items())
-                return 1.0 / (1.0 + math.exp(-total))
-        return 0.0
+        return probability(self._curves, signals)
+
+    def threshold(self, precision: float) -> float:
+        """The least confidence above which that share of answers was right to be given; the highest bar if none was."""
+        met = (bar.threshold for bar in self._bars if bar.precision >= precision)
+        return next(met, self._bars[-1].threshold if self._bars else 1.0)
+
+
+def nothing_found(question: Question) -> AbstainReason:
+    """Why there are no passages, as far as one may say without telling of documents that may not be seen (I9)."""
+    return AbstainReason.FILTERED if question.filtered else AbstainReason.NO_HITS
 
 
 def abstained(answer: Answer, reason: AbstainReason, passages: Sequence[Passage]) -> Iterator[AnswerEvent]:
@@ -83,7 +92,7 @@ def abstained(answer: Answer, reason: AbstainReason, passages: Sequence[Passage]
 
     `answer` holds what is known already: model, confidence, usage; its text and citations are replaced.
     """
-    text = _SAID[reason]
+    text = SAID[reason]
     nearest = list(dict.fromkeys(passage.hit.key for passage in passages))[:_NEAREST]
     if nearest:
         text += f" The nearest documents are: {', '.join(nearest)}."

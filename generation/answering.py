@@ -9,17 +9,21 @@ from dataclasses import replace
 from generation.budget import estimate_tokens
 from generation.cite import holds
 from generation.condense import Condenser, Standalone, by_rule
-from generation.extractive import Embed, ExtractiveAnswerer
+from generation.extractive import ExtractiveAnswerer
 from generation.llm import ChatClient
 from generation.llm_answerer import LlmAnswerer
 from generation.model import Answer, Answered, Answerer, AnswerEvent, CitationAdded, Passage, Question
 from generation.prompt import seed
 from generation.prompt_version import PromptVersion
 from generation.settings import GenerationSettings
+from generation.support import AlignmentJudge, Embed, LearnedJudge
 from generation.tokens import counter
+from generation.verified import VerifiedAnswerer
+from generation.verify import Verifier
 from indexes.embedders.models import Models
 from indexes.errors import NotFound, SettingsError, Unavailable
 from indexes.model import Hit, Vector
+from indexes.reranker import SharedReranker
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +53,19 @@ class Answering:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: GenerationSettings, models: Models | None = None) -> AsyncIterator["Answering"]:
+    async def open(
+        cls, settings: GenerationSettings, models: Models | None = None, judge: SharedReranker | None = None
+    ) -> AsyncIterator["Answering"]:
         """Build every answerer that the settings name, and close its connections at the end.
 
-        No server is contacted yet. `models` embeds sentences; without it, words alone decide which are quoted. Raises
-        SettingsError where names clash or the default is not among them.
+        No server is contacted yet. `models` embeds sentences; without it, words alone decide which are quoted. `judge`
+        verifies in place of the embeddings, and stays the caller's. Raises SettingsError where names clash or the
+        default is not among them.
         """
-        answerers: dict[str, Answerer] = {
-            ExtractiveAnswerer.name: ExtractiveAnswerer(settings, _embed_with(models) if models else None)
-        }
+        embed = _embed_with(models) if models else None
+        answerers: dict[str, Answerer] = {ExtractiveAnswerer.name: ExtractiveAnswerer(settings, embed)}
         condensers: dict[str, Condenser] = {}
+        verifier = Verifier(LearnedJudge(judge) if judge else AlignmentJudge(embed))
         async with AsyncExitStack() as stack:
             for llm in settings.llms:
                 if llm.name in answerers:
@@ -66,7 +73,8 @@ class Answering:
                 client = ChatClient(llm)
                 stack.push_async_callback(client.aclose)
                 count = await asyncio.to_thread(counter, llm.tokenizer) if llm.tokenizer else estimate_tokens
-                answerers[llm.name] = LlmAnswerer(llm, settings, client, seed(), count=count)
+                answerer = LlmAnswerer(llm, settings, client, seed(), count=count)
+                answerers[llm.name] = VerifiedAnswerer(answerer, verifier, settings.unsupported)
                 condensers[llm.name] = Condenser(llm.name, client, llm.context_tokens, count)
             yield cls(answerers, settings, condensers)
 

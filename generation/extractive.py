@@ -1,12 +1,13 @@
 """Answers by quotation: no language model, nothing said that the documents do not say."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
 from heapq import nlargest
 
-from generation.abstain import Calibration, Signals, abstained
+from generation.abstain import Calibration, Signals, abstained, nothing_found
 from generation.candidates import Candidate, Evidence, candidates, is_stopped, weigh
 from generation.cite import quote
+from generation.conflict import find_conflict, told
 from generation.model import (
     AbstainReason,
     Answer,
@@ -22,10 +23,8 @@ from generation.model import (
 )
 from generation.selection import Pick, choose, likelihood
 from generation.settings import GenerationSettings
-from indexes.model import Vector
+from generation.support import Embed
 from indexes.sentences import is_table_row
-
-Embed = Callable[[Sequence[str]], Awaitable[Vector]]
 
 
 class ExtractiveAnswerer:
@@ -48,20 +47,26 @@ class ExtractiveAnswerer:
         """See `Answerer`."""
         blank = Answer(text="", model=self.name)
         if not passages:
-            for event in abstained(blank, AbstainReason.NO_HITS, passages):
+            for event in abstained(blank, nothing_found(question), passages):
                 yield event
             return
         found = candidates(passages)
         evidence, scores = await rank(question.text, found, self._embed, self._settings.embedded_sentences)
         confidence = self._calibration.confidence(Signals.of(passages, evidence))
         picks = choose(found, scores, self._settings.max_sentences)
-        if confidence < self._settings.abstain_below or not picks:
-            unsure = Answer(text="", model=self.name, confidence=confidence)
-            for event in abstained(unsure, AbstainReason.LOW_CONFIDENCE, passages):
-                yield event
-            return
-        for event in _quoted(picks, self.name, confidence):
+        weighed = replace(blank, confidence=confidence)
+        if confidence < self._least(question) or not picks:
+            events = abstained(weighed, AbstainReason.LOW_CONFIDENCE, passages)
+        elif conflict := find_conflict(question.text, found, scores):
+            events = told(conflict, weighed)
+        else:
+            events = _quoted(picks, weighed)
+        for event in events:
             yield event
+
+    def _least(self, question: Question) -> float:
+        precision = question.answer_precision or self._settings.answer_precision
+        return self._settings.abstain_below if precision is None else self._calibration.threshold(precision)
 
 
 async def rank(
@@ -82,7 +87,7 @@ async def rank(
     return evidence, [likelihood(each) if at in similarity else 0.0 for at, each in enumerate(evidence)]
 
 
-def _quoted(picks: Sequence[Pick], model: str, confidence: float) -> Iterator[AnswerEvent]:
+def _quoted(picks: Sequence[Pick], answer: Answer) -> Iterator[AnswerEvent]:
     """The picks as running text, each cited where it ends."""
     text = ""
     citations: list[Citation] = []
@@ -96,7 +101,7 @@ def _quoted(picks: Sequence[Pick], model: str, confidence: float) -> Iterator[An
         spans.append(Sentence(start, len(text), Verdict.SUPPORTED, pick.score, (len(spans),)))
         yield TextDelta(said)
         yield CitationAdded(cited)
-    yield Answered(Answer(text, model, tuple(citations), tuple(spans), confidence=confidence))
+    yield Answered(replace(answer, text=text, citations=tuple(citations), sentences=tuple(spans)))
 
 
 def _readable(pick: Pick) -> str:

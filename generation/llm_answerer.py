@@ -75,14 +75,11 @@ class LlmAnswerer:
         if not draft.text:
             return abstained(answer, AbstainReason.UNSUPPORTED, passages)
         judged = draft.sentences()
-        # Not yet calibrated: how likely the passages hold an answer, times how well this one keeps to them.
-        support = sum(sentence.score for sentence in judged) / len(judged) if judged else 0.0
         whole = replace(
             answer,
             text=draft.text,
             citations=tuple(draft.citations),
             sentences=judged,
-            confidence=answer.confidence * support,
             incomplete="max_output_tokens" if reason == "length" else None,
             dropped_markers=draft.dropped,
         )

@@ -36,6 +36,14 @@ class AbstainReason(StrEnum):
     FILTERED = "filtered"
 
 
+class SupportPolicy(StrEnum):
+    """What becomes of sentences that their citations do not bear out: they are marked, left out, or written anew."""
+
+    FLAG = "flag"
+    DROP = "drop"
+    REGENERATE = "regenerate"
+
+
 @dataclass(frozen=True, slots=True)
 class Citation:
     """One piece of evidence for one stretch of an answer.
@@ -87,7 +95,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked. `instructions` are the app's own; `history` is oldest first."""
+    """What is asked. `instructions` are the app's own; `history` is oldest first.
+
+    `unsupported` and `answer_precision` are None for the platform's own. `filtered` says that only some of the
+    documents were allowed.
+    """
 
     text: str
     instructions: str | None = None
@@ -97,6 +109,9 @@ class Question:
     temperature: float | None = None
     top_p: float | None = None
     max_output_tokens: int | None = None
+    unsupported: SupportPolicy | None = None
+    answer_precision: float | None = None
+    filtered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

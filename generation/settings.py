@@ -4,6 +4,8 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from generation.model import SupportPolicy
+from indexes.rerankers.settings import NoRerankSettings, RerankSettings
 from indexes.settings import Section
 
 
@@ -46,8 +48,25 @@ class GenerationSettings(Section):
     abstain_below: float = Field(
         0.4, ge=0, le=1, description="Confidence under which the extractive answerer says that it found no answer."
     )
+    answer_precision: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="In place of `abstain_below`: the share of extractive answers that shall be to questions which the "
+        "documents answer, if they answer half of all. A store sets its own by metadata `citewell.answer_precision`.",
+    )
     llm_abstain_below: float = Field(
         0.1, ge=0, le=1, description="Confidence in the passages under which a language model is not even asked."
+    )
+    unsupported: SupportPolicy = Field(
+        SupportPolicy.FLAG,
+        description="What becomes of sentences of a language model that their citations do not bear out: `flag` marks "
+        "them, `drop` leaves them out, `regenerate` asks once more. The last two send nothing before all is checked.",
+    )
+    judge: RerankSettings = Field(
+        NoRerankSettings(),
+        description="A cross-encoder that says whether a text supports a claim, set as a reranker is. `none`: words "
+        "and embeddings decide.",
     )
     fallback_to_extractive: bool = Field(
         True, description="When a language model does not answer, quote the documents instead, and say so."

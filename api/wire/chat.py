@@ -144,6 +144,7 @@ class ChatCreate(Sampling):
             temperature=self.temperature,
             top_p=self.top_p,
             max_output_tokens=self.max_completion_tokens or self.max_tokens,
+            unsupported=self.unsupported,
         )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from api.wire.base import STORABLE, RequestModel, Text
-from generation.model import Question, Turn
+from generation.model import Question, SupportPolicy, Turn
 from indexes.errors import InvalidRequest
 
 MAX_INPUT_CHARS = 1_000_000
@@ -99,6 +99,7 @@ def conversation(
     temperature: float | None = None,
     top_p: float | None = None,
     max_output_tokens: int | None = None,
+    unsupported: SupportPolicy | None = None,
 ) -> Question:
     """The question behind (role, text) pairs, oldest first: the last is asked, the rest is history or instructions.
 
@@ -118,4 +119,5 @@ def conversation(
         temperature=temperature,
         top_p=top_p,
         max_output_tokens=max_output_tokens,
+        unsupported=unsupported,
     )

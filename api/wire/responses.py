@@ -9,7 +9,7 @@ from api.wire.base import Id, Listed, Metadata, Refused, ReplyModel, RequestMode
 from api.wire.citations import AnswerExtras, FileCitation
 from api.wire.file_search import FileSearchCall, FileSearchTool, ToolChoice, Tools
 from api.wire.response_input import InputText, ResponseInput, conversation, messages_of
-from generation.model import Question, Turn
+from generation.model import Question, SupportPolicy, Turn
 
 ResponseStatus = Literal["completed", "failed", "in_progress", "cancelled", "queued", "incomplete"]
 INCLUDE_RESULTS = "file_search_call.results"
@@ -60,6 +60,11 @@ class Sampling(RequestModel):
 
     temperature: float | None = Field(None, ge=0, le=2, description="How freely a language model writes.")
     top_p: float | None = Field(None, ge=0, le=1, description="Nucleus sampling.")
+    unsupported: SupportPolicy | None = Field(
+        None,
+        description="What becomes of sentences of a language model that their citations do not bear out: `flag`, "
+        "`drop` or `regenerate` (once). Left out: as the service is set. The last two stream only what is checked.",
+    )
     parallel_tool_calls: bool = Field(True, description="Echoed; there is one tool.")
     metadata: Metadata | None = None
     service_tier: Text | None = Field(None, description="Accepted and not used.")
@@ -120,6 +125,7 @@ class ResponseCreate(Sampling):
             temperature=self.temperature,
             top_p=self.top_p,
             max_output_tokens=self.max_output_tokens,
+            unsupported=self.unsupported,
         )
 
 
