@@ -5,13 +5,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 
+from generation.chat_server import ChatServer
 from generation.cite import holds
 from generation.extractive import Embed, ExtractiveAnswerer
-from generation.llm import ChatClient
 from generation.llm_answerer import LlmAnswerer
 from generation.model import Answer, Answered, Answerer, AnswerEvent, CitationAdded, Passage, Question
 from generation.prompt import seed
-from generation.settings import GenerationSettings
+from generation.replicas import Replicas
+from generation.settings import GenerationSettings, LlmSettings
 from indexes.embedders.models import Models
 from indexes.errors import NotFound, SettingsError, Unavailable
 from indexes.model import Hit, Vector
@@ -51,7 +52,7 @@ class Answering:
             for llm in settings.llms:
                 if llm.name in answerers:
                     raise SettingsError(f"generation.llms: the name {llm.name!r} is taken. Give each model its own.")
-                client = ChatClient(llm)
+                client = language_model(llm)
                 stack.push_async_callback(client.aclose)
                 answerers[llm.name] = LlmAnswerer(llm, settings, client, seed())
             yield cls(answerers, settings)
@@ -114,6 +115,12 @@ class Answering:
                         yield Answered(_without_false(answer))
                     case _:
                         yield event
+
+
+def language_model(llm: LlmSettings) -> Replicas:
+    """The model on all its servers. No server is contacted yet; `aclose` it."""
+    servers = [ChatServer(llm, base_url) for base_url in llm.base_urls]
+    return Replicas(llm.name, servers, llm.max_concurrency, llm.rest_s)
 
 
 def _embed_with(models: Models) -> Embed:

@@ -7,16 +7,18 @@ from dataclasses import replace
 from generation.abstain import Calibration, Signals, abstained
 from generation.budget import CountTokens, estimate_tokens, fit, recent
 from generation.candidates import candidates, weigh
+from generation.cited_json import FORMAT, CitedJsonReader, schema
 from generation.draft import Draft
-from generation.llm import ChatClient, Finished, Message, Sampling
-from generation.markers import MarkerReader
+from generation.llm import Finished, LanguageModel, Message, Sampling
+from generation.marked_text import AnswerReader, MarkedTextReader
 from generation.model import AbstainReason, Answer, Answered, AnswerEvent, Passage, Question, Usage
-from generation.prompt import NO_ANSWER, PromptPassage, PromptVersion, render
+from generation.profile import profile_of
+from generation.prompt import PromptPassage, PromptVersion, render
 from generation.settings import GenerationSettings, LlmSettings
 from indexes.errors import InvalidRequest
 
 _HISTORY_SHARE = 4  # of the prompt, one part in four may be history
-_TEMPLATE_TOKENS = 64  # what chat templates put around messages
+_TEMPLATE_TOKENS = 192  # what chat templates put around messages, and the rules of a format
 _FRAME_TOKENS = 24  # what the prompt puts around a passage, its number and its source
 
 
@@ -31,13 +33,15 @@ class LlmAnswerer:
         self,
         llm: LlmSettings,
         settings: GenerationSettings,
-        client: ChatClient,
+        client: LanguageModel,
         prompt: PromptVersion,
         calibration: Calibration | None = None,
         count: CountTokens = estimate_tokens,
     ) -> None:
         self.name = llm.name
         self._llm = llm
+        self._profile = profile_of(llm)
+        self._constrained = self._profile.citations == "json"
         self._abstain_below = settings.llm_abstain_below
         self._client = client
         self._prompt = prompt
@@ -55,16 +59,15 @@ class LlmAnswerer:
                 yield event
             return
         messages, shown = self._messages(question, passages)
-        draft, reader, opening, end = Draft(passages[:shown]), MarkerReader(), _Opening(), Finished("stop", Usage())
-        async with aclosing(self._client.stream(messages, self._sampling(question))) as pieces:
+        draft, reader, end = Draft(passages[:shown]), self._reader(), Finished("stop", Usage())
+        async with aclosing(self._client.stream(messages, self._sampling(question, shown))) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Finished):
                     end = piece
                     continue
-                for event in (event for part in reader.feed(opening.feed(piece)) for event in draft.add(part)):
+                for event in (event for part in reader.feed(piece) for event in draft.add(part)):
                     yield event
-        rest = [*reader.feed(opening.finish()), *reader.finish()]
-        for event in (event for part in rest for event in draft.add(part)):
+        for event in (event for part in reader.finish() for event in draft.add(part)):
             yield event
         for event in self._ended(draft, passages, replace(blank, usage=end.usage), end.reason):
             yield event
@@ -86,9 +89,13 @@ class LlmAnswerer:
         )
         return iter((Answered(whole),))
 
-    def _sampling(self, question: Question) -> Sampling:
+    def _reader(self) -> AnswerReader:
+        return CitedJsonReader(self.name) if self._constrained else MarkedTextReader()
+
+    def _sampling(self, question: Question, shown: int) -> Sampling:
         temperature = self._llm.temperature if question.temperature is None else question.temperature
-        return Sampling(temperature, self._max_output(question), question.top_p)
+        constraint = schema(shown) if self._constrained else None
+        return Sampling(temperature, self._max_output(question), question.top_p, constraint)
 
     def _max_output(self, question: Question) -> int:
         return min(question.max_output_tokens or self._llm.max_output_tokens, self._llm.max_output_tokens)
@@ -96,7 +103,7 @@ class LlmAnswerer:
     def _messages(self, question: Question, passages: Sequence[Passage]) -> tuple[list[Message], int]:
         """What is sent, and how many of the passages fit in it. Raises InvalidRequest where none does."""
         bare = render(self._prompt, question.text, (), question.instructions)
-        room = self._llm.context_tokens - self._max_output(question) - _TEMPLATE_TOKENS
+        room = self._profile.context_tokens - self._max_output(question) - _TEMPLATE_TOKENS
         room -= self._count(bare.system) + self._count(bare.user)
         history = recent(question.history, room // _HISTORY_SHARE, self._count)
         room -= sum(self._count(turn.text) for turn in history)
@@ -106,34 +113,11 @@ class LlmAnswerer:
         if not texts:
             raise InvalidRequest(
                 f"The question and the instructions leave no room for passages in the context of {self.name}, "
-                f"{self._llm.context_tokens} tokens. Make them shorter, or ask for a shorter answer.",
+                f"{self._profile.context_tokens} tokens. Make them shorter, or ask for a shorter answer.",
                 code="context_length_exceeded",
             )
         kept = [replace(passage, text=text) for passage, text in zip(shown, texts, strict=False)]
         asked = render(self._prompt, question.text, kept, question.instructions)
         turns = [Message(turn.role, turn.text) for turn in history]
-        return [Message("system", asked.system), *turns, Message("user", asked.user)], len(kept)
-
-
-class _Opening:
-    """Holds the first words back until it is clear that they are not the agreed word for having no answer."""
-
-    def __init__(self) -> None:
-        self._held = ""
-        self._clear = False
-
-    def feed(self, piece: str) -> str:
-        """What may be shown by now; nothing, for ever, once the word was said."""
-        if self._clear:
-            return piece
-        self._held += piece
-        said = self._held.lstrip(" \n\"'*`")
-        if said.startswith(NO_ANSWER) or NO_ANSWER.startswith(said):
-            return ""
-        self._clear = True
-        return self._held
-
-    def finish(self) -> str:
-        """What was held back, if it was not the word after all."""
-        declined = self._held.lstrip(" \n\"'*`").startswith(NO_ANSWER)
-        return "" if self._clear or declined else self._held
+        rules = f"{asked.system}\n\n{FORMAT}" if self._constrained else asked.system
+        return [Message("system", rules), *turns, Message("user", asked.user)], len(kept)
