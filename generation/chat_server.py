@@ -119,9 +119,7 @@ class ChatServer:
         return chunk
 
 
-def request_body(
-    model: str, profile: ModelProfile, messages: Sequence[Message], sampling: Sampling
-) -> dict[str, Any]:
+def request_body(model: str, profile: ModelProfile, messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
     """The request as the server takes it; what the model's profile asks for is in it."""
     body: dict[str, Any] = {
         "model": model,

@@ -7,15 +7,15 @@ from generation.markers import Marker
 from generation.prompt import NO_ANSWER
 from indexes.errors import Unavailable
 
-_TEXT = ("sentences", ITEM, "text")
-_CITATIONS = ("sentences", ITEM, "citations")
+_TEXT = (ITEM, "text")
+_CITATIONS = (ITEM, "citations")
 _MOST_CITED = 4  # by one sentence: a small model left alone lists all there are
 
 # Follows the rules of the prompt, in the role that gives orders. It does not vary, so a prefix cache can keep it.
 FORMAT = (
-    'Write the answer as JSON: {"sentences": [{"text": "…", "citations": [1]}]}. Each item is one sentence, without '
-    "markers in its text; its `citations` are the numbers of the passages it rests on, or [] if it rests on none. "
-    f"If the passages do not answer the question, write no sentences (that is what {NO_ANSWER} means here)."
+    'Write the answer as a JSON list: [{"text": "…", "citations": [1]}]. Each item is one sentence, without markers in '
+    "its text; its `citations` are the numbers of the passages it rests on, or [] if it rests on none. "
+    f"If the passages do not answer the question, write [] (that is what {NO_ANSWER} means here)."
 )
 
 
@@ -28,12 +28,7 @@ def schema(passages: int) -> JsonSchema:
         "required": ["text", "citations"],
         "additionalProperties": False,
     }
-    return {
-        "type": "object",
-        "properties": {"sentences": {"type": "array", "items": sentence}},
-        "required": ["sentences"],
-        "additionalProperties": False,
-    }
+    return {"type": "array", "items": sentence}  # an object around it would put off the first word by some tokens
 
 
 class CitedJsonReader:

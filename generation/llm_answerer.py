@@ -11,7 +11,19 @@ from generation.cited_json import FORMAT, CitedJsonReader, schema
 from generation.draft import Draft
 from generation.llm import Finished, LanguageModel, Message, Sampling
 from generation.marked_text import AnswerReader, MarkedTextReader
-from generation.model import AbstainReason, Answer, Answered, AnswerEvent, Passage, Question, Usage
+from generation.markers import Marker
+from generation.model import (
+    AbstainReason,
+    Answer,
+    Answered,
+    AnswerEvent,
+    CitationAdded,
+    Passage,
+    Question,
+    TextDelta,
+    Usage,
+)
+from generation.outgoing import OutgoingFilter
 from generation.profile import profile_of
 from generation.prompt import PromptPassage, PromptVersion, render
 from generation.settings import GenerationSettings, LlmSettings
@@ -20,6 +32,8 @@ from indexes.errors import InvalidRequest
 _HISTORY_SHARE = 4  # of the prompt, one part in four may be history
 _TEMPLATE_TOKENS = 192  # what chat templates put around messages, and the rules of a format
 _FRAME_TOKENS = 24  # what the prompt puts around a passage, its number and its source
+_LEAKED = "content_filter"
+_INCOMPLETE = {"length": "max_output_tokens", _LEAKED: "content_filter"}
 
 
 class LlmAnswerer:
@@ -60,20 +74,25 @@ class LlmAnswerer:
             return
         messages, shown = self._messages(question, passages)
         draft, reader, end = Draft(passages[:shown]), self._reader(), Finished("stop", Usage())
+        outgoing = self._outgoing(question, passages)
         async with aclosing(self._client.stream(messages, self._sampling(question, shown))) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Finished):
                     end = piece
                     continue
-                for event in (event for part in reader.feed(piece) for event in draft.add(part)):
+                for event in _drafted(draft, outgoing, reader.feed(piece)):
                     yield event
-        for event in (event for part in reader.finish() for event in draft.add(part)):
+                if outgoing.leaked:
+                    end = Finished(_LEAKED, end.usage)
+                    break
+        for event in _drafted(draft, outgoing, reader.finish(), ended=True):
             yield event
-        for event in self._ended(draft, passages, replace(blank, usage=end.usage), end.reason):
+        blank = replace(blank, usage=end.usage, dropped_links=outgoing.dropped)
+        for event in self._ended(draft, passages, blank, end.reason):
             yield event
 
     def _ended(self, draft: Draft, passages: Sequence[Passage], answer: Answer, reason: str) -> Iterator[AnswerEvent]:
-        if not draft.text:
+        if not draft.text and reason not in _INCOMPLETE:
             return abstained(answer, AbstainReason.UNSUPPORTED, passages)
         judged = draft.sentences()
         # Not yet calibrated: how likely the passages hold an answer, times how well this one keeps to them.
@@ -84,10 +103,15 @@ class LlmAnswerer:
             citations=tuple(draft.citations),
             sentences=judged,
             confidence=answer.confidence * support,
-            incomplete="max_output_tokens" if reason == "length" else None,
+            incomplete=_INCOMPLETE.get(reason),
             dropped_markers=draft.dropped,
         )
         return iter((Answered(whole),))
+
+    def _outgoing(self, question: Question, passages: Sequence[Passage]) -> OutgoingFilter:
+        rules = render(self._prompt, "", ()).system
+        texts = (passage.hit.chunk.text for passage in passages)
+        return OutgoingFilter((*texts, question.text, question.instructions or ""), f"{rules}\n{FORMAT}")
 
     def _reader(self) -> AnswerReader:
         return CitedJsonReader(self.name) if self._constrained else MarkedTextReader()
@@ -121,3 +145,17 @@ class LlmAnswerer:
         turns = [Message(turn.role, turn.text) for turn in history]
         rules = f"{asked.system}\n\n{FORMAT}" if self._constrained else asked.system
         return [Message("system", rules), *turns, Message("user", asked.user)], len(kept)
+
+
+def _drafted(
+    draft: Draft, outgoing: OutgoingFilter, parts: Sequence[str | Marker], *, ended: bool = False
+) -> Iterator[TextDelta | CitationAdded]:
+    """Add what may leave of `parts` to the draft; a marker is for all text before it, so nothing is held back there."""
+    for part in parts:
+        if isinstance(part, str):
+            yield from draft.add(outgoing.feed(part))
+        else:
+            yield from draft.add(outgoing.finish())
+            yield from draft.add(part)
+    if ended:
+        yield from draft.add(outgoing.finish())

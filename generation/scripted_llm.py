@@ -94,11 +94,11 @@ async def scripted_llm(script: Script | Reply) -> AsyncIterator[ScriptedLlm]:
 def constrained(reply: Reply, request: Request) -> Reply:
     """The reply as the schema of the request lets a decoder say it, in as many pieces."""
     text = "".join(reply.pieces)
-    if "response_format" not in request or not text or text.startswith("{"):
+    if "response_format" not in request or not text or text.startswith("[{"):
         return reply
     schema = request["response_format"]["json_schema"]["schema"]
-    item = schema["properties"]["sentences"]["items"]["properties"]
-    said = orjson.dumps({"sentences": _sentences(text, item["citations"]["items"]["enum"])}).decode()
+    allowed = schema["items"]["properties"]["citations"]["items"]["enum"]
+    said = orjson.dumps(_sentences(text, allowed)).decode()
     step = -(-len(said) // len(reply.pieces))
     return replace(reply, pieces=[said[at : at + step] for at in range(0, len(said), step)])
 

@@ -16,7 +16,9 @@ from indexes.errors import Unavailable
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
-    SCALARS | TEXTS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4), max_leaves=12
+    SCALARS | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
 )
 
 
@@ -96,13 +98,11 @@ def cited(pieces: list[str]) -> list[str | Marker]:
 
 
 ANSWER = json.dumps(
-    {
-        "sentences": [
-            {"text": "It opens at six.", "citations": [1, 2, 1]},
-            {"text": "Nobody knows [3].", "citations": []},
-            {"text": "Ü\n", "citations": [2]},
-        ]
-    }
+    [
+        {"text": "It opens at six.", "citations": [1, 2, 1]},
+        {"text": "Nobody knows [3].", "citations": []},
+        {"text": "Ü\n", "citations": [2]},
+    ]
 )
 PARTS = ["It opens at six.", Marker((1, 2)), " Nobody knows", Marker((3,)), ". Ü", Marker((2,))]
 
@@ -122,7 +122,7 @@ def test_an_answer_cut_off_keeps_what_was_said(at: int) -> None:
     ]
 
 
-@pytest.mark.parametrize("said", ['{"sentences": []}', '{"sentences": [{"text": "NO_ANSWER", "citations": []}]}'])
+@pytest.mark.parametrize("said", ["[]", '[{"text": "NO_ANSWER", "citations": []}]'])
 def test_no_sentences_and_the_agreed_word_are_no_answer(said: str) -> None:
     assert cited([*said]) == []
 
@@ -133,5 +133,5 @@ def test_a_server_that_ignores_the_schema_is_named() -> None:
 
 
 def test_only_passages_that_are_there_can_be_cited() -> None:
-    item = schema(3)["properties"]["sentences"]["items"]["properties"]["citations"]["items"]
+    item = schema(3)["items"]["properties"]["citations"]["items"]
     assert item == {"enum": [1, 2, 3]}
