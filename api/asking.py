@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from api.orders_policy import orders_policy
 from api.response_draft import AskEvent, Searched
 from api.state import State
 from api.wire.chat import ChatCreate
@@ -89,13 +90,14 @@ async def ask(state: State, where: Target, question: Question, record: Record) -
     async with state.capacity:
         started = time.perf_counter()
         query = _query(state, where, question)
+        policy = await orders_policy(state, record.project, where.store_ids)
         results = [await state.searcher.search(record.project, one, query) for one in where.store_ids]
         found = [hit for result in results for hit in result.hits]
         record.hits = sorted(found, key=lambda hit: -hit.scores.final)[: query.limit]
         searched = time.perf_counter()
         record.retrieve_ms = (searched - started) * 1e3
         yield Searched(query.queries, tuple(record.hits))
-        async with aclosing(state.answering.answer(where.answerer, question, record.hits)) as events:
+        async with aclosing(state.answering.answer(where.answerer, question, record.hits, policy)) as events:
             async for event in events:
                 if isinstance(event, Answered):
                     record.answer = event.answer

@@ -1,17 +1,30 @@
 """The use case behind `/v1/responses` and `/v1/chat/completions`: a question and ranked hits become a cited answer."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 
+from generation.abstain import abstained
 from generation.chat_server import ChatServer
 from generation.cite import holds
 from generation.extractive import Embed, ExtractiveAnswerer
 from generation.llm_answerer import LlmAnswerer
-from generation.model import Answer, Answered, Answerer, AnswerEvent, CitationAdded, Passage, Question
+from generation.model import (
+    AbstainReason,
+    Answer,
+    Answered,
+    Answerer,
+    AnswerEvent,
+    CitationAdded,
+    OrdersPolicy,
+    Passage,
+    Question,
+)
 from generation.prompt import seed
 from generation.replicas import Replicas
+from generation.screening import screen
 from generation.settings import GenerationSettings, LlmSettings
 from indexes.embedders.models import Models
 from indexes.errors import NotFound, SettingsError, Unavailable
@@ -78,13 +91,30 @@ class Answering:
             )
         return name
 
-    async def answer(self, name: str, question: Question, hits: Sequence[Hit]) -> AsyncGenerator[AnswerEvent, None]:
+    async def answer(
+        self, name: str, question: Question, hits: Sequence[Hit], policy: OrdersPolicy | None = None
+    ) -> AsyncGenerator[AnswerEvent, None]:
         """Stream the answer of the answerer `name` from the best of `hits`, which come best first.
+
+        `policy` says what is done with hits that give orders to a model; None: what the settings say.
 
         Raises as `check` and `Answerer` do. Close the iterator to stop the work.
         """
         name = self.check(name)
-        passages = [Passage(number, hit) for number, hit in enumerate(hits[: self._settings.max_passages], start=1)]
+        best = hits[: self._settings.max_passages]
+        passages, suspects = await asyncio.to_thread(screen, best, policy or self._settings.orders)
+        if best and not passages:
+            for event in abstained(Answer(text="", model=name, suspects=suspects), AbstainReason.FILTERED, ()):
+                yield event
+            return
+        async with aclosing(self._answer(name, question, passages)) as events:
+            async for event in events:
+                yield Answered(replace(event.answer, suspects=suspects)) if isinstance(event, Answered) else event
+
+    async def _answer(
+        self, name: str, question: Question, passages: Sequence[Passage]
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """The answer of `name`, or quotes where its server does not begin to answer."""
         started, reason = False, ""
         try:
             async with aclosing(self._checked(self._answerers[name], question, passages)) as events:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from generation.cues import shows, wanted
 from generation.model import Passage
 from generation.terms import Rarity, terms
+from indexes.orders import orders
 from indexes.sentences import is_table_row, sentences, without_list_marker
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -93,6 +94,8 @@ def _sentences_of(passage: Passage) -> list[Candidate]:
             continue
         if not any(map(str.isalnum, chunk.text[start:end])):
             continue  # nothing but signs
+        if passage.suspect and orders(chunk.text[start:end]).suspicious:
+            continue
         found.append(Candidate(passage, outer, start, end, own, above | before))
         is_row = is_table_row(chunk.text[start:end])
         if not (is_row and in_table):  # what a row means, the header says, not the row before it

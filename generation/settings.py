@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
+from generation.model import OrdersPolicy
 from indexes.settings import Section
 
 CitationMode = Literal["json", "markers"]
@@ -69,6 +70,11 @@ class GenerationSettings(Section):
     )
     llm_abstain_below: float = Field(
         0.1, ge=0, le=1, description="Confidence in the passages under which a language model is not even asked."
+    )
+    orders: OrdersPolicy = Field(
+        OrdersPolicy.FLAG,
+        description="Passages that give orders to a model: `flag` names them in the answer, and their orders are not "
+        "quoted; `exclude` leaves them out; `allow` does not look. A store's metadata `citewell.orders` goes first.",
     )
     fallback_to_extractive: bool = Field(
         True, description="When a language model does not answer, quote the documents instead, and say so."

@@ -38,13 +38,15 @@ _LIMITS = (
     r"restricciones|l[ií]mites|filtros?|restrizioni|restrictions|regeln|einschr[aä]nkung\w*|ограничени\w*)"
 )
 _SECRETS = (
-    r"(?:system\W?prompt\w*|prompt (?:di|de|du) sist\w+|prompt de sistema|(?:hidden|initial|secret|internal|exact|original) "
+    r"(?:system\W?prompt\w*|prompt (?:di|de|du) sist\w+|prompt de sistema|"
+    r"(?:hidden|initial|secret|internal|exact|original) "
     r"(?:prompt|instructions?|configuration)|your (?:\w+ )?(?:prompt|instructions?|guidelines|rules)|"
     r"(?:operating )?instructions you were given|systemanweisung\w*|api keys?|credentials?|passwords?|"
     r"environment variables?|confidential (?:data|information)|private (?:data|admin pages))"
 )
 _TELL = (
-    r"(?:reveal\w*|show|print|repeat|tell|leak|dump|list|output|display|expos\w*|disclos\w*|write out|give me|what (?:is|are|were)|"
+    r"(?:reveal\w*|show|print|repeat|tell|leak|dump|list|output|display|expos\w*|disclos\w*|write out|"
+    r"give me|what (?:is|are|were)|"
     r"verrat\w*|zeig\w*|montre\w*|r[ée]v[èe]le\w*|muestra\w*|mostra\w*|revela\w*)"
 )
 
@@ -57,8 +59,10 @@ def _rule(pattern: str) -> re.Pattern[str]:
 _WEIGHED: Final = (
     ("sets rules aside", 0.9, _rule(rf"\b{_SET_ASIDE}\b(?:{_NEAR}){_RULES}\b")),
     ("speaks as the system", 0.8, _rule(
-        r"<\|(?:im_start|im_end|system|user|assistant|endoftext)\|>|\[/?INST\]|<</?SYS>>|^\W{0,6}\[?system(?: (?:note|message|"
-        r"update|prompt))?\]?\s?:|\bsystem (?:note|update|override)\b|\bnote syst[eè]me\b|end of (?:the )?(?:user )?(?:input|document|"
+        r"<\|(?:im_start|im_end|system|user|assistant|endoftext)\|>|\[/?INST\]|<</?SYS>>|"
+            r"^\W{0,6}\[?system(?: (?:note|message|"
+        r"update|prompt))?\]?\s?:|\bsystem (?:note|update|override)\b|\bnote syst[eè]me\b|"
+            r"end of (?:the )?(?:user )?(?:input|document|"
         r"context|data)\b|\bnew (?:system )?(?:instructions?|directive)\b"
     )),
     ("addresses the model", 0.6, _rule(
@@ -80,13 +84,16 @@ _WEIGHED: Final = (
     ("wants secrets", 0.7, _rule(rf"\b{_TELL}\b(?:{_NEAR}){_SECRETS}\b")),
     ("shapes the reply", 0.7, _rule(
         r"\b(?:append|include|add|insert|start|begin|end|prefix|finish|put|ajout\w+)\b[^.!?\n]{0,90}?\b"
-        r"(?:your|every|each|any|all|toute) (?:\w+ )?(?:repl(?:y|ies)|responses?|answers?|outputs?|summar(?:y|ies)|messages?|"
+        r"(?:your|every|each|any|all|toute) (?:\w+ )?(?:repl(?:y|ies)|responses?|answers?|outputs?|"
+            r"summar(?:y|ies)|messages?|"
         r"reports?|r[ée]ponse|review)\b|\b(?:repl(?:y|ies)|respond|answer) (?:only|always|every)\b|"
         r"\bbefore you (?:answer|reply|respond)\b|\bwhen you (?:summari[sz]e|process|answer|read)\b"
     )),
     ("makes it act", 0.7, _rule(
-        r"\b(?:call|use|invoke|run|execute) [a-z]+_[a-z_]+\b|\b(?:send|forward|e-?mail|post|upload|exfiltrate)\b[^.!?\n]{0,80}?"
-        r"\b(?:to|at) (?:https?://|[\w.+-]+@[\w-]+\.)|\bforward all\b|\bmust comply\b|\bcomply with (?:every|all|any)\b|"
+        r"\b(?:call|use|invoke|run|execute) [a-z]+_[a-z_]+\b|"
+            r"\b(?:send|forward|e-?mail|post|upload|exfiltrate)\b[^.!?\n]{0,80}?"
+        r"\b(?:to|at) (?:https?://|[\w.+-]+@[\w-]+\.)|\bforward all\b|\bmust comply\b|"
+            r"\bcomply with (?:every|all|any)\b|"
         r"\bskip all\b"
     )),
     ("hides an order", 0.7, _rule(

@@ -51,10 +51,11 @@ async def chat(vllm: VllmServer) -> AsyncIterator[ChatServer]:
 
 @pytest.fixture
 async def client(vllm: VllmServer, make_service: Callable[..., Any]) -> AsyncIterator[AsyncOpenAI]:
-    model = {"name": "small", "base_url": vllm.base_url, "model": "smollm2", "context_tokens": 2048}
+    model = {"base_url": vllm.base_url, "model": "smollm2", "context_tokens": 2048, "read_timeout_s": 120}
+    modes = [model | {"name": mode, "citations": mode, "max_output_tokens": 600} for mode in ("json", "markers")]
     service = make_service(
         CITEWELL_EMBEDDING__MODEL="hashing-256",
-        CITEWELL_GENERATION__LLMS=json.dumps([model | {"max_output_tokens": 400, "read_timeout_s": 120}]),
+        CITEWELL_GENERATION__LLMS=json.dumps(modes),
         CITEWELL_GENERATION__LLM_ABSTAIN_BELOW="0",
         CITEWELL_GENERATION__ABSTAIN_BELOW="0",
     )
@@ -68,13 +69,6 @@ async def make_store(client: AsyncOpenAI) -> str:
     done = await client.vector_stores.files.create_and_poll(file.id, vector_store_id=store.id, poll_interval_ms=50)
     assert done.status == "completed"
     return store.id
-
-
-async def idle(vllm: VllmServer) -> None:
-    """Returns once the server generates nothing."""
-    async with asyncio.timeout(30):
-        while await asyncio.to_thread(vllm.running):
-            await asyncio.sleep(0.1)
 
 
 async def test_the_decoder_keeps_to_the_schema_and_the_prefix_is_cached(chat: ChatServer) -> None:
@@ -95,51 +89,57 @@ async def test_the_decoder_keeps_to_the_schema_and_the_prefix_is_cached(chat: Ch
 
 async def test_an_answer_streams_with_citations_that_hold(client: AsyncOpenAI) -> None:
     store = await make_store(client)
-    text, kinds = "", list[str]()
-    async with client.responses.stream(model=f"small@{store}", input=QUESTION, max_output_tokens=160) as stream:
-        async for event in stream:
-            kinds.append(event.type)
-            if event.type == "response.output_text.delta":
-                text += event.delta
-        final = await stream.get_final_response()
+    final: Any = None
+    while final is None or final.abstained:  # so small a model often declines
+        text, kinds = "", list[str]()
+        async with client.responses.stream(
+            model=f"json@{store}", input=QUESTION, max_output_tokens=160, temperature=1.0
+        ) as stream:
+            async for event in stream:
+                kinds.append(event.type)
+                if event.type == "response.output_text.delta":
+                    text += event.delta
+            final = await stream.get_final_response()
     assert kinds[:2] == ["response.created", "response.in_progress"]
     assert kinds[-1] in ("response.completed", "response.incomplete")
     assert final.output_text == text
     assert kinds.count("response.output_text.delta") > 3
-    message: Any = final.output[1]
-    for cited in message.content[0].annotations:
+    for cited in final.output[1].content[0].annotations:
         assert TEXT[cited.source_start : cited.source_end] == cited.quote
-    assert final.usage is not None
     assert final.usage.output_tokens > 0
-    assert not final.fallback  # type: ignore[attr-defined]
+    assert not final.fallback
 
 
 @pytest.mark.parametrize("streamed", [True, False])
 async def test_a_client_that_leaves_frees_its_slot(client: AsyncOpenAI, vllm: VllmServer, streamed: bool) -> None:
     store = await make_store(client)
-    asked = client.responses.create(
-        model=f"small@{store}", input="Tell me all of it.", temperature=1.0, stream=streamed
-    )
-    task = asyncio.ensure_future(asked)
+    model = f"markers@{store}"
     async with asyncio.timeout(120):
-        while not await asyncio.to_thread(vllm.running):
-            await asyncio.sleep(0.02)
-    if streamed:
-        await (await task).close()  # type: ignore[union-attr]
-    else:
-        task.cancel()
-    await idle(vllm)
+        if streamed:
+            stream = await client.responses.create(model=model, input=QUESTION, temperature=1.0, stream=True)
+            async for event in stream:
+                if event.type == "response.output_text.delta":
+                    break
+            await stream.close()
+        else:
+            task = asyncio.ensure_future(client.responses.create(model=model, input=QUESTION, temperature=1.0))
+            while not await asyncio.to_thread(vllm.running) and not task.done():
+                await asyncio.sleep(0.01)
+            task.cancel()
+        while await asyncio.to_thread(vllm.running):
+            await asyncio.sleep(0.1)
 
 
 async def test_a_server_that_dies_ends_its_stream_and_quotes_answer_next(client: AsyncOpenAI, vllm: VllmServer) -> None:
     store = await make_store(client)
     kinds = list[str]()
-    stream = await client.responses.create(model=f"small@{store}", input=QUESTION, temperature=1.0, stream=True)
-    async for event in stream:
-        kinds.append(event.type)
-        if event.type == "response.output_text.delta" and kinds.count(event.type) == 1:
-            vllm.kill()
-    assert kinds[-2:] == ["error", "response.failed"]
-    reply: Any = await client.responses.create(model=f"small@{store}", input=QUESTION)
+    while kinds[-2:] != ["error", "response.failed"]:  # it may have been all said before the kill
+        stream = await client.responses.create(model=f"markers@{store}", input=QUESTION, temperature=1.0, stream=True)
+        async for event in stream:
+            kinds.append(event.type)
+            if event.type == "response.output_text.delta" and vllm.alive and await asyncio.to_thread(vllm.running):
+                vllm.kill()
+    assert "response.output_text.delta" in kinds
+    reply: Any = await client.responses.create(model=f"json@{store}", input=QUESTION)
     assert "six in the morning" in reply.output_text
     assert "did not answer" in reply.fallback

@@ -54,6 +54,11 @@ class VllmServer:
         """What a client takes."""
         return f"{self.url}/v1"
 
+    @property
+    def alive(self) -> bool:
+        """Whether its process is there."""
+        return self._process.poll() is None
+
     def await_ready(self) -> None:
         """Wait until it is healthy and has answered once; the first answer compiles what the later ones use."""
         asked = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}
