@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from generation.cues import shows, wanted
 from generation.model import Passage
 from generation.terms import Rarity, terms
-from indexes.orders import orders
 from indexes.sentences import is_table_row, sentences, without_list_marker
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -67,11 +66,11 @@ class Evidence:
 def candidates(passages: Sequence[Passage]) -> list[Candidate]:
     """Every sentence of the passages that is not a heading: best passage first, in reading order within it.
 
-    Where chunks overlap, each stretch of a document comes once.
+    Where chunks overlap, each stretch of a document comes once. Passages that give orders to a model have none.
     """
     found: list[Candidate] = []
     seen: set[tuple[str, int]] = set()
-    for passage in passages:
+    for passage in (each for each in passages if not each.suspect):
         for candidate in _sentences_of(passage):
             place = (passage.hit.chunk.revision_id, passage.hit.chunk.span.start + candidate.start)
             if place not in seen:
@@ -94,8 +93,6 @@ def _sentences_of(passage: Passage) -> list[Candidate]:
             continue
         if not any(map(str.isalnum, chunk.text[start:end])):
             continue  # nothing but signs
-        if passage.suspect and orders(chunk.text[start:end]).suspicious:
-            continue
         found.append(Candidate(passage, outer, start, end, own, above | before))
         is_row = is_table_row(chunk.text[start:end])
         if not (is_row and in_table):  # what a row means, the header says, not the row before it

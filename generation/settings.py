@@ -73,8 +73,8 @@ class GenerationSettings(Section):
     )
     orders: OrdersPolicy = Field(
         OrdersPolicy.FLAG,
-        description="Passages that give orders to a model: `flag` names them in the answer, and their orders are not "
-        "quoted; `exclude` leaves them out; `allow` does not look. A store's metadata `citewell.orders` goes first.",
+        description="Passages that give orders to a model: `flag` names them in the answer, and quotes are not taken "
+        "from them; `exclude` leaves them out; `allow` does not look. A store's metadata `citewell.orders` goes first.",
     )
     fallback_to_extractive: bool = Field(
         True, description="When a language model does not answer, quote the documents instead, and say so."
