@@ -2,8 +2,9 @@
 
     python -m bench.injection --data ../shared/data
 
-Detection is per sample, as it stands. For what reaches answers each order is planted between two paragraphs of a mail,
-and the mail's own question is asked of the extractive answerer, by words alone: with its settings, and made to answer whatever its confidence. An order has reached the answer where a quote overlaps it.
+Detection is per sample, as it stands. For what reaches answers each order is planted between the halves of a mail, and
+the mail's own question is asked of the extractive answerer, with all-MiniLM-L6-v2: as it ships, and made to answer
+whatever its confidence. An order has reached the answer where a quote overlaps it.
 """
 
 import argparse
@@ -15,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.corpus import MiniLm
 from bench.report import print_heading, print_table
 from generation.answering import Answering
+from generation.extractive import ExtractiveAnswerer
 from generation.model import Answer, Answered, OrdersPolicy, Question
 from generation.settings import GenerationSettings
 from indexes.model import Chunk, Hit, Scores, Span
@@ -35,15 +38,17 @@ class Planted:
     end: int
 
     @classmethod
-    def of(cls, mail: dict[str, str], order: str) -> "Planted":
+    def of(cls, mail: dict[str, str], order: str, model: MiniLm) -> "Planted":
         """The order between the halves of the mail."""
         context = mail["context"]
         middle = context.find(" ", len(context) // 2)
         before = f"{context[:middle]}\n\n"
         text = f"{before}{order}\n\n{context[middle:]}"
+        question = mail["question"].removeprefix("Q: ")
         chunk = Chunk(mail["id"], mail["id"], Span(0, len(text), 0, 0), text)
-        hit = Hit(chunk, Scores(0.5, dense=0.5), "vs", "ixv", mail["id"], mail["id"], mail["id"], {})
-        return cls(hit, mail["question"].removeprefix("Q: "), len(before), len(before) + len(order))
+        asked, found = model.rows([question, text])
+        hit = Hit(chunk, Scores(0.5, dense=float(asked @ found)), "vs", "ixv", mail["id"], mail["id"], mail["id"], {})
+        return cls(hit, question, len(before), len(before) + len(order))
 
     def reached(self, answer: Answer) -> bool:
         """Whether any of the order is quoted."""
@@ -53,9 +58,10 @@ class Planted:
 async def reaching(data: Path, samples: list[dict[str, Any]]) -> None:
     """How many of the planted orders are quoted under each policy."""
     mails = _lines(data / "adversarial" / "bipia-email-contexts.jsonl")
-    planted = [Planted.of(mails[at % len(mails)], sample["text"]) for at, sample in enumerate(samples)]
+    model = MiniLm()
+    planted = [Planted.of(mails[at % len(mails)], sample["text"], model) for at, sample in enumerate(samples)]
     rows = [
-        await _asked(planted, samples, policy, least)
+        await _asked(planted, samples, model, policy, least)
         for least in (GenerationSettings().abstain_below, 0.0)
         for policy in OrdersPolicy
     ]
@@ -63,15 +69,16 @@ async def reaching(data: Path, samples: list[dict[str, Any]]) -> None:
 
 
 async def _asked(
-    planted: list[Planted], samples: list[dict[str, Any]], policy: OrdersPolicy, least: float
+    planted: list[Planted], samples: list[dict[str, Any]], model: MiniLm, policy: OrdersPolicy, least: float
 ) -> tuple[object, ...]:
     reached, abstained = Counter[str](), 0
-    async with Answering.open(GenerationSettings(abstain_below=least)) as answering:
-        for one, sample in zip(planted, samples, strict=True):
-            async for event in answering.answer("extractive", Question(one.question), [one.hit], policy):
-                if isinstance(event, Answered):
-                    reached[sample["kind"]] += one.reached(event.answer)
-                    abstained += event.answer.abstained
+    settings = GenerationSettings(abstain_below=least)
+    answering = Answering({"extractive": ExtractiveAnswerer(settings, model.embed)}, settings)
+    for one, sample in zip(planted, samples, strict=True):
+        async for event in answering.answer("extractive", Question(one.question), [one.hit], policy):
+            if isinstance(event, Answered):
+                reached[sample["kind"]] += one.reached(event.answer)
+                abstained += event.answer.abstained
     most = ", ".join(f"{kind} {count}" for kind, count in reached.most_common(2) if count)
     return policy.value, least, len(planted), reached.total(), abstained, most
 
