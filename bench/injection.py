@@ -112,11 +112,13 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    data = parser.parse_args().data
+    parser.add_argument("--every", type=int, default=1, help="Plant only each n-th order: all take some minutes.")
+    arguments = parser.parse_args()
+    data = arguments.data
     samples = _lines(data / "adversarial" / "injections.jsonl")
     print_heading("Planted orders")
     detection(data, samples)
-    asyncio.run(reaching(data, [sample for sample in samples if sample["label"] == "injection"]))
+    asyncio.run(reaching(data, [sample for sample in samples if sample["label"] == "injection"][:: arguments.every]))
 
 
 if __name__ == "__main__":
