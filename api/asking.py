@@ -9,6 +9,7 @@ from typing import Any
 
 from api import prompting
 from api.answer_policy import answer_policy
+from api.orders_policy import orders_policy
 from api.prompting import Place, PromptRef
 from api.response_draft import AskEvent, Searched
 from api.state import State
@@ -116,13 +117,14 @@ async def ask(state: State, where: Target, question: Question, record: Record) -
         query = _query(state, where, question)
         filtered = query.where is not None
         question = await answer_policy(state, record.project, where.store_ids, question, filtered=filtered)
+        policy = await orders_policy(state, record.project, where.store_ids)
         results = [await state.searcher.search(record.project, one, query) for one in where.store_ids]
         found = [hit for result in results for hit in result.hits]
         record.hits = sorted(found, key=lambda hit: -hit.scores.final)[: query.limit]
         searched = time.perf_counter()
         record.retrieve_ms = (searched - started) * 1e3
         yield Searched(query.queries, tuple(record.hits))
-        async with aclosing(state.answering.answer(where.answerer, question, record.hits)) as events:
+        async with aclosing(state.answering.answer(where.answerer, question, record.hits, policy)) as events:
             async for event in events:
                 if isinstance(event, Answered):
                     record.answer = event.answer

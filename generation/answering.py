@@ -6,16 +6,30 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 
+from generation.abstain import abstained
 from generation.budget import estimate_tokens
+from generation.chat_server import ChatServer
 from generation.cite import holds
 from generation.condense import Condenser, Standalone, by_rule
 from generation.extractive import ExtractiveAnswerer
-from generation.llm import ChatClient
 from generation.llm_answerer import LlmAnswerer
-from generation.model import Answer, Answered, Answerer, AnswerEvent, CitationAdded, Passage, Question
+from generation.model import (
+    AbstainReason,
+    Answer,
+    Answered,
+    Answerer,
+    AnswerEvent,
+    CitationAdded,
+    OrdersPolicy,
+    Passage,
+    Question,
+)
+from generation.profile import profile_of
 from generation.prompt import seed
 from generation.prompt_version import PromptVersion
-from generation.settings import GenerationSettings
+from generation.replicas import Replicas
+from generation.screening import screen
+from generation.settings import GenerationSettings, LlmSettings
 from generation.support import AlignmentJudge, Embed, LearnedJudge
 from generation.tokens import counter
 from generation.verified import VerifiedAnswerer
@@ -70,12 +84,12 @@ class Answering:
             for llm in settings.llms:
                 if llm.name in answerers:
                     raise SettingsError(f"generation.llms: the name {llm.name!r} is taken. Give each model its own.")
-                client = ChatClient(llm)
+                client = language_model(llm)
                 stack.push_async_callback(client.aclose)
                 count = await asyncio.to_thread(counter, llm.tokenizer) if llm.tokenizer else estimate_tokens
                 answerer = LlmAnswerer(llm, settings, client, seed(), count=count)
                 answerers[llm.name] = VerifiedAnswerer(answerer, verifier, settings.unsupported)
-                condensers[llm.name] = Condenser(llm.name, client, llm.context_tokens, count)
+                condensers[llm.name] = Condenser(llm.name, client, profile_of(llm).context_tokens, count)
             yield cls(answerers, settings, condensers)
 
     @property
@@ -111,13 +125,30 @@ class Answering:
             return by_rule(question.text, question.history)
         return await self._condensers[name].condense(question, prompt or seed("condense"))
 
-    async def answer(self, name: str, question: Question, hits: Sequence[Hit]) -> AsyncGenerator[AnswerEvent, None]:
+    async def answer(
+        self, name: str, question: Question, hits: Sequence[Hit], policy: OrdersPolicy | None = None
+    ) -> AsyncGenerator[AnswerEvent, None]:
         """Stream the answer of the answerer `name` from the best of `hits`, which come best first.
+
+        `policy` says what is done with hits that give orders to a model; None: what the settings say.
 
         Raises as `check` and `Answerer` do. Close the iterator to stop the work.
         """
         name = self.check(name)
-        passages = [Passage(number, hit) for number, hit in enumerate(hits[: self._settings.max_passages], start=1)]
+        best = hits[: self._settings.max_passages]
+        passages, suspects = await asyncio.to_thread(screen, best, policy or self._settings.orders)
+        if best and not passages:
+            for event in abstained(Answer(text="", model=name, suspects=suspects), AbstainReason.FILTERED, ()):
+                yield event
+            return
+        async with aclosing(self._answer(name, question, passages)) as events:
+            async for event in events:
+                yield Answered(replace(event.answer, suspects=suspects)) if isinstance(event, Answered) else event
+
+    async def _answer(
+        self, name: str, question: Question, passages: Sequence[Passage]
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """The answer of `name`, or quotes where its server does not begin to answer."""
         started, reason = False, ""
         try:
             async with aclosing(self._checked(self._answerers[name], question, passages)) as events:
@@ -150,6 +181,12 @@ class Answering:
                         yield Answered(replace(_without_false(answer), search_query=question.standalone))
                     case _:
                         yield event
+
+
+def language_model(llm: LlmSettings) -> Replicas:
+    """The model on all its servers. No server is contacted yet; `aclose` it."""
+    servers = [ChatServer(llm, base_url) for base_url in llm.base_urls]
+    return Replicas(llm.name, servers, llm.max_concurrency, llm.rest_s)
 
 
 def _embed_with(models: Models) -> Embed:

@@ -66,11 +66,11 @@ class Evidence:
 def candidates(passages: Sequence[Passage]) -> list[Candidate]:
     """Every sentence of the passages that is not a heading: best passage first, in reading order within it.
 
-    Where chunks overlap, each stretch of a document comes once.
+    Where chunks overlap, each stretch of a document comes once. Passages that give orders to a model have none.
     """
     found: list[Candidate] = []
     seen: set[tuple[str, int]] = set()
-    for passage in passages:
+    for passage in (each for each in passages if not each.suspect):
         for candidate in _sentences_of(passage):
             place = (passage.hit.chunk.revision_id, passage.hit.chunk.span.start + candidate.start)
             if place not in seen:

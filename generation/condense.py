@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from generation.budget import CountTokens, estimate_tokens, recent
-from generation.llm import ChatClient, Finished, Message, Sampling
+from generation.llm import Finished, LanguageModel, Message, Sampling
 from generation.model import Question, Turn, Usage
 from generation.prompt import render_condense
 from generation.prompt_version import PromptVersion
@@ -68,7 +68,7 @@ class Condenser:
     """Lets a language model rewrite the last question of a conversation; what it does not do, the rule does."""
 
     def __init__(
-        self, name: str, client: ChatClient, context_tokens: int, count: CountTokens = estimate_tokens
+        self, name: str, client: LanguageModel, context_tokens: int, count: CountTokens = estimate_tokens
     ) -> None:
         self._name = name
         self._client = client

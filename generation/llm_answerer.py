@@ -7,18 +7,34 @@ from dataclasses import replace
 from generation.abstain import Calibration, Signals, abstained
 from generation.budget import CountTokens, estimate_tokens, fit, recent
 from generation.candidates import candidates, weigh
+from generation.cited_json import FORMAT, CitedJsonReader, schema
 from generation.draft import Draft
-from generation.llm import ChatClient, Finished, Message, Sampling
-from generation.markers import MarkerReader
-from generation.model import AbstainReason, Answer, Answered, AnswerEvent, Passage, Question, Usage
-from generation.prompt import NO_ANSWER, PromptPassage, render
+from generation.llm import Finished, LanguageModel, Message, Sampling
+from generation.marked_text import AnswerReader, MarkedTextReader
+from generation.markers import Marker
+from generation.model import (
+    AbstainReason,
+    Answer,
+    Answered,
+    AnswerEvent,
+    CitationAdded,
+    Passage,
+    Question,
+    TextDelta,
+    Usage,
+)
+from generation.outgoing import OutgoingFilter
+from generation.profile import profile_of
+from generation.prompt import PromptPassage, render
 from generation.prompt_version import PromptVersion
 from generation.settings import GenerationSettings, LlmSettings
 from indexes.errors import InvalidRequest
 
 _HISTORY_SHARE = 4  # of the prompt, one part in four may be history
-_TEMPLATE_TOKENS = 64  # what chat templates put around messages
+_TEMPLATE_TOKENS = 192  # what chat templates put around messages, and the rules of a format
 _FRAME_TOKENS = 24  # what the prompt puts around a passage, its number and its source
+_LEAKED = "content_filter"
+_INCOMPLETE = {"length": "max_output_tokens", _LEAKED: "content_filter"}
 
 
 class LlmAnswerer:
@@ -32,13 +48,15 @@ class LlmAnswerer:
         self,
         llm: LlmSettings,
         settings: GenerationSettings,
-        client: ChatClient,
+        client: LanguageModel,
         prompt: PromptVersion,
         calibration: Calibration | None = None,
         count: CountTokens = estimate_tokens,
     ) -> None:
         self.name = llm.name
         self._llm = llm
+        self._profile = profile_of(llm)
+        self._constrained = self._profile.citations == "json"
         self._abstain_below = settings.llm_abstain_below
         self._client = client
         self._prompt = prompt
@@ -57,22 +75,26 @@ class LlmAnswerer:
                 yield event
             return
         messages, shown = self._messages(prompt, question, passages)
-        draft, reader, opening, end = Draft(passages[:shown]), MarkerReader(), _Opening(), Finished("stop", Usage())
-        async with aclosing(self._client.stream(messages, self._sampling(question))) as pieces:
+        draft, reader, end = Draft(passages[:shown]), self._reader(), Finished("stop", Usage())
+        outgoing = self._outgoing(prompt, question, passages)
+        async with aclosing(self._client.stream(messages, self._sampling(question, shown))) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Finished):
                     end = piece
                     continue
-                for event in (event for part in reader.feed(opening.feed(piece)) for event in draft.add(part)):
+                for event in _drafted(draft, outgoing, reader.feed(piece)):
                     yield event
-        rest = [*reader.feed(opening.finish()), *reader.finish()]
-        for event in (event for part in rest for event in draft.add(part)):
+                if outgoing.leaked:
+                    end = Finished(_LEAKED, end.usage)
+                    break
+        for event in _drafted(draft, outgoing, reader.finish(), ended=True):
             yield event
-        for event in self._ended(draft, passages, replace(blank, usage=end.usage), end.reason):
+        blank = replace(blank, usage=end.usage, dropped_links=outgoing.dropped)
+        for event in self._ended(draft, passages, blank, end.reason):
             yield event
 
     def _ended(self, draft: Draft, passages: Sequence[Passage], answer: Answer, reason: str) -> Iterator[AnswerEvent]:
-        if not draft.text:
+        if not draft.text and reason not in _INCOMPLETE:
             return abstained(answer, AbstainReason.UNSUPPORTED, passages)
         judged = draft.sentences()
         whole = replace(
@@ -80,14 +102,23 @@ class LlmAnswerer:
             text=draft.text,
             citations=tuple(draft.citations),
             sentences=judged,
-            incomplete="max_output_tokens" if reason == "length" else None,
+            incomplete=_INCOMPLETE.get(reason),
             dropped_markers=draft.dropped,
         )
         return iter((Answered(whole),))
 
-    def _sampling(self, question: Question) -> Sampling:
+    def _outgoing(self, prompt: PromptVersion, question: Question, passages: Sequence[Passage]) -> OutgoingFilter:
+        rules = render(prompt, "", ()).system
+        texts = (passage.hit.chunk.text for passage in passages)
+        return OutgoingFilter((*texts, question.text, question.instructions or ""), f"{rules}\n{FORMAT}")
+
+    def _reader(self) -> AnswerReader:
+        return CitedJsonReader(self.name) if self._constrained else MarkedTextReader()
+
+    def _sampling(self, question: Question, shown: int) -> Sampling:
         temperature = self._llm.temperature if question.temperature is None else question.temperature
-        return Sampling(temperature, self._max_output(question), question.top_p)
+        constraint = schema(shown) if self._constrained else None
+        return Sampling(temperature, self._max_output(question), question.top_p, constraint)
 
     def _max_output(self, question: Question) -> int:
         return min(question.max_output_tokens or self._llm.max_output_tokens, self._llm.max_output_tokens)
@@ -97,7 +128,7 @@ class LlmAnswerer:
     ) -> tuple[list[Message], int]:
         """What is sent, and how many of the passages fit in it. Raises InvalidRequest where none does."""
         bare = render(prompt, question.text, (), question.instructions)
-        room = self._llm.context_tokens - self._max_output(question) - _TEMPLATE_TOKENS
+        room = self._profile.context_tokens - self._max_output(question) - _TEMPLATE_TOKENS
         room -= self._count(bare.system) + self._count(bare.user)
         history = recent(question.history, room // _HISTORY_SHARE, self._count)
         room -= sum(self._count(turn.text) for turn in history)
@@ -107,34 +138,25 @@ class LlmAnswerer:
         if not texts:
             raise InvalidRequest(
                 f"The question and the instructions leave no room for passages in the context of {self.name}, "
-                f"{self._llm.context_tokens} tokens. Make them shorter, or ask for a shorter answer.",
+                f"{self._profile.context_tokens} tokens. Make them shorter, or ask for a shorter answer.",
                 code="context_length_exceeded",
             )
         kept = [replace(passage, text=text) for passage, text in zip(shown, texts, strict=False)]
         asked = render(prompt, question.text, kept, question.instructions)
         turns = [Message(turn.role, turn.text) for turn in history]
-        return [Message("system", asked.system), *turns, Message("user", asked.user)], len(kept)
+        rules = f"{asked.system}\n\n{FORMAT}" if self._constrained else asked.system
+        return [Message("system", rules), *turns, Message("user", asked.user)], len(kept)
 
 
-class _Opening:
-    """Holds the first words back until it is clear that they are not the agreed word for having no answer."""
-
-    def __init__(self) -> None:
-        self._held = ""
-        self._clear = False
-
-    def feed(self, piece: str) -> str:
-        """What may be shown by now; nothing, for ever, once the word was said."""
-        if self._clear:
-            return piece
-        self._held += piece
-        said = self._held.lstrip(" \n\"'*`")
-        if said.startswith(NO_ANSWER) or NO_ANSWER.startswith(said):
-            return ""
-        self._clear = True
-        return self._held
-
-    def finish(self) -> str:
-        """What was held back, if it was not the word after all."""
-        declined = self._held.lstrip(" \n\"'*`").startswith(NO_ANSWER)
-        return "" if self._clear or declined else self._held
+def _drafted(
+    draft: Draft, outgoing: OutgoingFilter, parts: Sequence[str | Marker], *, ended: bool = False
+) -> Iterator[TextDelta | CitationAdded]:
+    """Add what may leave of `parts` to the draft; a marker is for all text before it, so nothing is held back there."""
+    for part in parts:
+        if isinstance(part, str):
+            yield from draft.add(outgoing.feed(part))
+        else:
+            yield from draft.add(outgoing.finish())
+            yield from draft.add(part)
+    if ended:
+        yield from draft.add(outgoing.finish())

@@ -7,14 +7,33 @@ from typing import Protocol
 
 from generation.prompt_version import PromptVersion
 from indexes.model import Hit
+from indexes.orders import Orders
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A hit as it is handed to an answerer, numbered from 1."""
+    """A hit as it is handed to an answerer, numbered from 1; `suspect` where it gives orders to a model."""
 
     number: int
     hit: Hit
+    suspect: bool = False
+
+
+class OrdersPolicy(StrEnum):
+    """What is done with passages that give orders to a model: say so, leave them out, or do not even look."""
+
+    FLAG = "flag"
+    EXCLUDE = "exclude"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A hit that gives orders to a model; `excluded` where no answer was made from it."""
+
+    hit: Hit
+    orders: Orders
+    excluded: bool
 
 
 class Verdict(StrEnum):
@@ -118,6 +137,7 @@ class Question:
 class Answer:
     """A whole answer. `confidence` is in 0..1. `incomplete` names why it stopped early (`max_output_tokens`).
 
+    `dropped_markers` and `dropped_links` count what was taken out; `suspects` are passages that give orders to a model.
     `fallback` is None, or says why another answerer than the wanted one made it. `search_query` is what was searched
     for where that is not the question.
     """
@@ -133,6 +153,8 @@ class Answer:
     incomplete: str | None = None
     prompt_version: str | None = None
     dropped_markers: int = 0
+    dropped_links: int = 0
+    suspects: tuple[Suspect, ...] = ()
     fallback: str | None = None
     search_query: str | None = None
 

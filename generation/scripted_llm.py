@@ -1,18 +1,23 @@
 """An OpenAI-compatible chat server that says what it is told to, over real HTTP on 127.0.0.1.
 
 For tests and the demo: it streams as vLLM does (a chunk with the role, chunks of content, a finish reason, a chunk with
-the usage, `[DONE]`), can fail in the ways servers fail, and notes when a client leaves before the end.
+the usage, `[DONE]`), can fail in the ways servers fail, and notes when a client leaves before the end. Where a request
+asks for structured output, plain text with markers is said in that form, as a decoder held to it would.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
 import orjson
+
+from generation.markers import Marker, MarkerReader
+from generation.prompt import NO_ANSWER
+from indexes.sentences import sentences
 
 _HEAD = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -55,7 +60,7 @@ class ScriptedLlm:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             request = orjson.loads(await _body(reader))
             self.requests.append(request)
-            reply = self.script(request)
+            reply = constrained(self.script(request), request)
             writer.write(_head(reply))
             gone = asyncio.create_task(_end(reader))
             for chunk in _chunks(reply, request):
@@ -84,6 +89,33 @@ async def scripted_llm(script: Script | Reply) -> AsyncIterator[ScriptedLlm]:
         yield llm
     finally:
         server.close()
+
+
+def constrained(reply: Reply, request: Request) -> Reply:
+    """The reply as the schema of the request lets a decoder say it, in as many pieces."""
+    text = "".join(reply.pieces)
+    if "response_format" not in request or not text or text.startswith("[{"):
+        return reply
+    schema = request["response_format"]["json_schema"]["schema"]
+    allowed = schema["items"]["properties"]["citations"]["items"]["enum"]
+    said = orjson.dumps(_sentences(text, allowed)).decode()
+    step = -(-len(said) // len(reply.pieces))
+    return replace(reply, pieces=[said[at : at + step] for at in range(0, len(said), step)])
+
+
+def _sentences(text: str, allowed: Sequence[int]) -> list[Request]:
+    """`A [1]. B [2].` as sentences with citations, of which only the allowed can be said."""
+    reader = MarkerReader()
+    said, marks = "", []
+    for part in [*reader.feed("" if text == NO_ANSWER else text), *reader.finish()]:
+        if isinstance(part, Marker):
+            marks.append((len(said), [number for number in part.numbers if number in allowed]))
+        else:
+            said += part
+    return [
+        {"text": said[start:end], "citations": [one for at, numbers in marks if start < at <= end for one in numbers]}
+        for start, end in sentences(said)
+    ]
 
 
 async def _end(reader: asyncio.StreamReader) -> None:

@@ -1,23 +1,41 @@
 """Settings of generation: which language models there are, and what an answer may cost."""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from generation.model import SupportPolicy
+from generation.model import OrdersPolicy, SupportPolicy
 from indexes.rerankers.settings import NoRerankSettings, RerankSettings
 from indexes.settings import Section
 
+CitationMode = Literal["json", "markers"]
+Url = Annotated[str, Field(pattern=r"^https?://")]
+
 
 class LlmSettings(Section):
-    """One OpenAI-compatible chat server (vLLM), used as one answerer."""
+    """One model on OpenAI-compatible chat servers (vLLM), used as one answerer."""
 
     name: str = Field(pattern=r"^[\w.:/-]+$", description="What callers put in `model`. Not `extractive`, and no `@`.")
-    base_url: str = Field(pattern=r"^https?://", description="Up to and with `/v1`, as the OpenAI client takes it.")
+    base_url: Url | Annotated[tuple[Url, ...], Field(min_length=1)] = Field(
+        description="Up to and with `/v1`, as the OpenAI client takes it; a list where several servers have the model: "
+        "the least busy healthy one is asked, and another where it does not answer."
+    )
     model: str = Field(description="The name under which the server serves the model.")
+    profile: str = Field(
+        "", description="A model of the same family, where `model` does not tell (`generation/profiles.toml`)."
+    )
+    citations: CitationMode | None = Field(
+        None,
+        description="`json`: the server is made to cite only passages that are there (structured output); `markers`: "
+        "the model writes `[1]`. Empty: by the model's profile, mostly `json`.",
+    )
     api_key: SecretStr | None = Field(None, description="Sent as a bearer token. Empty: none is sent.")
-    context_tokens: int = Field(
-        8192, ge=512, description="The model's context: passages are cut so that prompt and answer fit in it."
+    context_tokens: int | None = Field(
+        None,
+        ge=512,
+        description="The server's context: passages are cut so that prompt and answer fit in it. Empty: by the "
+        "model's profile, 8192 for an unknown one.",
     )
     tokenizer: Path | None = Field(
         None, description="Folder with the model's `tokenizer.json`, to count tokens with. Empty: they are estimated."
@@ -25,12 +43,19 @@ class LlmSettings(Section):
     max_output_tokens: int = Field(1024, ge=16, description="Longest answer, where the caller does not ask for less.")
     temperature: float = Field(0.0, ge=0, le=2, description="0 repeats itself: the same documents, the same answer.")
     connect_timeout_s: float = Field(5.0, gt=0, description="A server that takes no connection in this time is down.")
-    read_timeout_s: float = Field(
-        60.0, gt=0, description="Longest silence, the wait for the first token of a long prompt included."
-    )
+    first_token_timeout_s: float = Field(60.0, gt=0, description="Longest wait for the first token of a long prompt.")
+    read_timeout_s: float = Field(20.0, gt=0, description="Longest silence between tokens.")
+    rest_s: float = Field(10.0, ge=0, description="How long a server that failed is left out, if there is another.")
     max_concurrency: int = Field(
-        64, ge=1, description="Answers at once; more are refused with 429 instead of queueing inside the server."
+        64,
+        ge=1,
+        description="Answers at once on each server; more are refused with 429 instead of queueing inside it.",
     )
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        """All servers."""
+        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
 
 
 class GenerationSettings(Section):
@@ -67,6 +92,11 @@ class GenerationSettings(Section):
         NoRerankSettings(),
         description="A cross-encoder that says whether a text supports a claim, set as a reranker is. `none`: words "
         "and embeddings decide.",
+    )
+    orders: OrdersPolicy = Field(
+        OrdersPolicy.FLAG,
+        description="Passages that give orders to a model: `flag` names them in the answer, and quotes are not taken "
+        "from them; `exclude` leaves them out; `allow` does not look. A store's metadata `citewell.orders` goes first.",
     )
     fallback_to_extractive: bool = Field(
         True, description="When a language model does not answer, quote the documents instead, and say so."

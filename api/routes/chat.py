@@ -2,12 +2,13 @@
 
 import time
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from api import asking
 from api.asking import Record
 from api.chat_draft import ChatDraft
 from api.deps import Reader, StateDep
+from api.disconnect import while_wanted
 from api.sse import STREAMED, EventStream, chat_chunks, gather, primed
 from api.wire.chat import ChatCompletion, ChatCreate
 from indexes.ids import Kind, new_id
@@ -16,7 +17,9 @@ router = APIRouter(prefix="/v1/chat/completions", tags=["answers"])
 
 
 @router.post("", response_model=ChatCompletion, responses=STREAMED)
-async def create_chat_completion(state: StateDep, caller: Reader, request: ChatCreate) -> EventStream | ChatCompletion:
+async def create_chat_completion(
+    state: StateDep, caller: Reader, request: ChatCreate, http: Request
+) -> EventStream | ChatCompletion:
     """Answer the last message from documents, with evidence; or say that they do not answer it."""
     where = await asking.target(state, caller.project, request)
     question, record = request.to_question(), Record(caller.project)
@@ -29,5 +32,5 @@ async def create_chat_completion(state: StateDep, caller: Reader, request: ChatC
     events = asking.ask(state, where, question, record)
     if request.stream:
         return EventStream(chat_chunks(draft, await primed(events), usage=request.includes_usage))
-    _, answer = await gather(events)
+    _, answer = await while_wanted(http, gather(events))
     return draft.whole(answer)

@@ -5,12 +5,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 
 from api import asking, conversation
 from api.asking import Record
 from api.deps import IdempotencyDep, Reader, StateDep, Writer
+from api.disconnect import while_wanted
 from api.prompting import PromptRef
 from api.response_draft import AskEvents, ResponseDraft
 from api.sse import STREAMED, EventStream, encode_event, gather, primed, response_events
@@ -30,7 +31,7 @@ ResponseId = Annotated[str, Path(description="Id of the response, `resp_…`.")]
 
 @router.post("", response_model=ResponseObject, responses=STREAMED)
 async def create_response(
-    state: StateDep, caller: Reader, request: ResponseCreate, again: IdempotencyDep
+    state: StateDep, caller: Reader, request: ResponseCreate, again: IdempotencyDep, http: Request
 ) -> EventStream | JSONResponse | ResponseObject:
     """Answer a question from documents, with evidence; or say that they do not answer it."""
     async with state.database.read() as session:
@@ -53,7 +54,7 @@ async def create_response(
     events = asking.ask(state, where, question, record)
     if request.stream:
         return EventStream(_stream(state, draft, await primed(events), record, again))
-    searched, answer = await gather(events)
+    searched, answer = await while_wanted(http, gather(events))
     response = draft.finished(searched, answer, completed_at=int(time.time()))
     await _keep(state, response, request, record, again)
     return response

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from api.wire.base import ReplyModel
-from generation.model import AbstainReason, Answer, Citation, Sentence, Verdict
+from generation.model import AbstainReason, Answer, Citation, Sentence, Suspect, Verdict
 
 
 class FileCitation(ReplyModel):
@@ -72,6 +72,28 @@ class AnswerSentence(ReplyModel):
         )
 
 
+class SuspectPassage(ReplyModel):
+    """A passage that was found and that gives orders to a language model."""
+
+    file_id: str = Field(description="Id of the file.")
+    chunk_id: str = Field(description="Id of the chunk.")
+    score: float = Field(description="How much it reads so, 0..1.")
+    rules: list[str] = Field(description="What speaks for it.")
+    excluded: bool = Field(description="Whether it was left out of what the answer was made from.")
+
+    @classmethod
+    def from_suspect(cls, suspect: Suspect) -> Self:
+        """A suspect on the wire."""
+        hit, found = suspect.hit, suspect.orders
+        return cls(
+            file_id=hit.file_id,
+            chunk_id=hit.chunk.id,
+            score=found.score,
+            rules=list(found.rules),
+            excluded=suspect.excluded,
+        )
+
+
 class AnswerExtras(ReplyModel):
     """What rides on the official answer objects; null while the answer is being made."""
 
@@ -83,6 +105,9 @@ class AnswerExtras(ReplyModel):
         None, description="What was searched for, where that is not the question but what a conversation made of it."
     )
     sentences: list[AnswerSentence] | None = Field(None, description="The answer by sentences, each with its verdict.")
+    dropped_markers: int | None = Field(None, description="Citations of passages that are not there, taken out.")
+    dropped_links: int | None = Field(None, description="Links and images that no passage has, taken out.")
+    suspects: list[SuspectPassage] | None = Field(None, description="Passages that give orders to a language model.")
     trace_id: str | None = Field(None, description="Id of the trace that pins what made the answer.")
 
 
@@ -95,6 +120,9 @@ def answer_extras(answer: Answer, trace_id: str | None) -> AnswerExtras:
         fallback=answer.fallback,
         search_query=answer.search_query,
         sentences=[AnswerSentence.from_sentence(sentence, answer.text) for sentence in answer.sentences],
+        dropped_markers=answer.dropped_markers,
+        dropped_links=answer.dropped_links,
+        suspects=[SuspectPassage.from_suspect(suspect) for suspect in answer.suspects],
         trace_id=trace_id,
     )
 

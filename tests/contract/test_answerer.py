@@ -48,8 +48,11 @@ async def llm() -> AsyncIterator[ScriptedLlm]:
 
 @pytest.fixture
 async def answering(llm: ScriptedLlm) -> AsyncIterator[Answering]:
-    server = LlmSettings(name="llm", base_url=llm.base_url, model="m")
-    async with Answering.open(GenerationSettings(llms=(server,))) as opened:
+    servers = (
+        LlmSettings(name="llm", base_url=llm.base_url, model="m", citations="markers"),
+        LlmSettings(name="constrained", base_url=llm.base_url, model="m", citations="json"),
+    )
+    async with Answering.open(GenerationSettings(llms=servers)) as opened:
         yield opened
 
 
@@ -64,7 +67,7 @@ def final(found: list[AnswerEvent]) -> Answer:
     return found[-1].answer
 
 
-@pytest.mark.parametrize("name", ["extractive", "llm"])
+@pytest.mark.parametrize("name", ["extractive", "llm", "constrained"])
 async def test_the_stream_is_the_answer_and_every_citation_holds(answering: Answering, name: str) -> None:
     found = await events(answering, name)
     text, citations = "", list[Citation]()
@@ -87,7 +90,7 @@ async def test_the_stream_is_the_answer_and_every_citation_holds(answering: Answ
     assert all(0 <= at < len(citations) for sentence in answer.sentences for at in sentence.citations)
 
 
-@pytest.mark.parametrize("name", ["extractive", "llm"])
+@pytest.mark.parametrize("name", ["extractive", "llm", "constrained"])
 async def test_without_hits_it_abstains_and_asks_no_model(answering: Answering, llm: ScriptedLlm, name: str) -> None:
     answer = final(await events(answering, name, hits=()))
     assert (answer.abstained, answer.abstain_reason, answer.citations) == (True, AbstainReason.NO_HITS, ())
@@ -95,7 +98,7 @@ async def test_without_hits_it_abstains_and_asks_no_model(answering: Answering, 
     assert not llm.requests
 
 
-@pytest.mark.parametrize("name", ["extractive", "llm"])
+@pytest.mark.parametrize("name", ["extractive", "llm", "constrained"])
 async def test_a_question_about_something_else_is_not_answered(
     answering: Answering, llm: ScriptedLlm, name: str
 ) -> None:
@@ -154,7 +157,7 @@ async def test_an_answer_that_hits_the_limit_says_so(answering: Answering, llm: 
 
 
 async def test_a_passage_that_does_not_fit_in_the_context_cannot_be_cited(llm: ScriptedLlm) -> None:
-    server = LlmSettings(name="llm", base_url=llm.base_url, model="m", context_tokens=2048)
+    server = LlmSettings(name="llm", base_url=llm.base_url, model="m", citations="markers", context_tokens=2048)
     endless = hit("sick.md", "sick leave " * 1000, 0, 0.5)
     async with Answering.open(GenerationSettings(llms=(server,))) as answering:
         answer = final(await events(answering, "llm", hits=(HITS[0], endless)))

@@ -92,6 +92,23 @@ async def test_a_client_that_leaves_stops_the_model(client: AsyncOpenAI, llm: Sc
         await llm.left.wait()
 
 
+@pytest.mark.parametrize("api", ["responses", "chat"])
+async def test_a_client_that_leaves_without_streaming_stops_the_model_too(
+    client: AsyncOpenAI, llm: ScriptedLlm, api: str
+) -> None:
+    store = await make_store(client)
+    llm.script = lambda _: Reply(pieces=["word "] * 1000, delay_s=0.05)
+    chat = client.chat.completions.create(model=f"scripted@{store}", messages=[{"role": "user", "content": QUESTION}])
+    asked = asyncio.ensure_future(chat if api == "chat" else ask(client, store))
+    if api != "chat":
+        chat.close()
+    async with asyncio.timeout(10):
+        while not llm.requests:
+            await asyncio.sleep(0.01)
+        asked.cancel()
+        await llm.left.wait()
+
+
 async def test_a_model_that_is_down_falls_back_and_says_so(client: AsyncOpenAI, llm: ScriptedLlm) -> None:
     store = await make_store(client)
     llm.script = lambda _: Reply(status=503)

@@ -2,7 +2,8 @@ import asyncio
 
 import pytest
 
-from generation.llm import ChatClient, Finished, Message, Sampling
+from generation.answering import language_model
+from generation.llm import Finished, LanguageModel, Message, Sampling
 from generation.model import Usage
 from generation.scripted_llm import Reply, ScriptedLlm, scripted_llm
 from generation.settings import LlmSettings
@@ -12,11 +13,11 @@ ASKED = (Message("user", "What is it?"),)
 SAMPLING = Sampling(0.0, 64)
 
 
-def client(llm: ScriptedLlm, **changes: object) -> ChatClient:
-    return ChatClient(LlmSettings.model_validate({"name": "m", "base_url": llm.base_url, "model": "m", **changes}))
+def client(llm: ScriptedLlm, **changes: object) -> LanguageModel:
+    return language_model(LlmSettings.model_validate({"name": "m", "base_url": llm.base_url, "model": "m", **changes}))
 
 
-async def everything(chat: ChatClient) -> list[str | Finished]:
+async def everything(chat: LanguageModel) -> list[str | Finished]:
     try:
         return [piece async for piece in chat.stream(ASKED, SAMPLING)]
     finally:
@@ -53,7 +54,9 @@ async def test_failures_of_the_server_have_their_own_errors(reply: Reply, error:
 async def test_a_silent_or_missing_server_is_unavailable() -> None:
     async with scripted_llm(Reply(("slow",), delay_s=5)) as llm:
         with pytest.raises(Unavailable, match="did not answer"):
-            await everything(client(llm, read_timeout_s=0.05))
+            await everything(client(llm, first_token_timeout_s=0.05))
+        with pytest.raises(Unavailable, match=r"silent for 0.05 s"):
+            await everything(client(llm, read_timeout_s=5, first_token_timeout_s=0.05))
     with pytest.raises(Unavailable, match="did not answer"):
         await everything(client(llm))
 
