@@ -104,7 +104,7 @@ def print_settings(store: Store) -> bool:
 
 
 def print_other_model(store: Store, rounds: int) -> bool:
-    """A new model with the same chunks beside the bare embedders, in turn; whether every text was embedded, and none needlessly."""
+    """A new model with the same chunks beside the bare embedders, in turn; whether all that must be embedded was."""
     texts = store.texts()
     builds: list[Built] = []
     spent: dict[str, list[Spent]] = {BARE: [], OURS: []}
