@@ -191,6 +191,7 @@ def chunk(row: tables.ChunkRow) -> DocumentChunk:
         tokens=row.tokens,
         page=row.page_start,
         section=row.section,
+        orders=row.orders,
         text=row.text,
     )
 

@@ -93,12 +93,17 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A span of one revision's text, with that text: `text == canonical.text[span.start:span.end]`."""
+    """A span of one revision's text, with that text: `text == canonical.text[span.start:span.end]`.
+
+    `orders` is how much it reads as if it gave orders to a language model, 0..1 (`indexes/orders.py`), as it was seen
+    when the chunk was cut; None where nobody looked.
+    """
 
     id: str
     revision_id: str
     span: Span
     text: str
+    orders: float | None = None
 
     @property
     def sha256(self) -> str:

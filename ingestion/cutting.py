@@ -1,5 +1,7 @@
 """The chunks of a revision for one index version: had again where its text was cut by the same rule, made where not."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +13,7 @@ from indexes.catalog.tables import Revision
 from indexes.embedders.models import Models
 from indexes.manifest import Chunking, Manifest
 from indexes.model import CanonicalText, Chunk, Span
+from indexes.orders import orders
 from ingestion.chunk import fit
 
 
@@ -38,15 +41,20 @@ class Cutter:
         """Cut `text`. Nothing is stored."""
         model = await self.models.tokenizer_folder(manifest)
         spans = await self.chunker.chunk(text, manifest.chunker, _chunking(revision, manifest), model)
-        return [
-            Chunk(
-                id=ids.chunk_id(revision.id, manifest.cut, span.ordinal),
-                revision_id=revision.id,
-                span=span,
-                text=text.text[span.start : span.end],
-            )
-            for span in spans
-        ]
+        return await asyncio.to_thread(_chunks, revision.id, manifest.cut, text.text, spans)
+
+
+def _chunks(revision_id: str, cut: str, text: str, spans: Sequence[Span]) -> list[Chunk]:
+    return [
+        Chunk(
+            id=ids.chunk_id(revision_id, cut, span.ordinal),
+            revision_id=revision_id,
+            span=span,
+            text=(passage := text[span.start : span.end]),
+            orders=orders(passage).score,
+        )
+        for span in spans
+    ]
 
 
 def _chunking(revision: Revision, manifest: Manifest) -> Chunking:

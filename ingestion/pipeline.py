@@ -39,6 +39,7 @@ from ingestion.parser import Parser
 from ingestion.parts import Found, PartFinder
 from ingestion.queue import Queue
 from ingestion.settings import WorkerSettings
+from ingestion.suspects import of_orders
 from ingestion.threads import to_its_end
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,8 @@ class Pipeline:
         async with self.parts.found(revision, text) as found:
             while True:
                 await self._stored(job, text, cut, attributes, held)
-                ended = await self._completed(job, held, [*text.warnings, *found.warnings], found)
+                warnings = [*text.warnings, *found.warnings, *of_orders(cut[job.held_in[0].manifest.cut])]
+                ended = await self._completed(job, held, warnings, found)
                 if ended is not None:
                     return ended
                 async with self.database.read() as session:

@@ -51,6 +51,10 @@ def _in_a_path(text: str) -> str:
 
 
 STORABLE = AfterValidator(_storable)
+OrdersScore = Annotated[
+    float | None,
+    Field(description="How much the text reads as if it gave orders to a language model, 0..1; null: not looked for."),
+]
 Text = Annotated[str, STORABLE]
 Name = Annotated[str, Field(max_length=256), AfterValidator(_printable)]
 Id = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]

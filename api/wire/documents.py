@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.wire.base import DocumentKey, Listed, ReplyModel
+from api.wire.base import DocumentKey, Listed, OrdersScore, ReplyModel
 from api.wire.pages import PageQuery
 from api.wire.receipts import DeleteReceipt
 from api.wire.vector_store_files import DocumentProblem, FileStatus, Stage
@@ -75,4 +75,5 @@ class DocumentChunk(Listed):
     tokens: int = Field(description="Its length in tokens of the embedding model.")
     page: int | None = Field(None, description="Page on which it begins, from 1.")
     section: list[str] = Field(default_factory=list, description="Headings above it, outermost first.")
+    orders: OrdersScore = None
     text: str = Field(description="Its text.")

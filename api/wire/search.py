@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.wire.base import STORABLE, AttributesOut, Id, ReplyModel, RequestModel
+from api.wire.base import STORABLE, AttributesOut, Id, OrdersScore, ReplyModel, RequestModel
 from api.wire.filters import Filters
 from api.wire.vector_store_files import TextPart
 from indexes.model import Hit
@@ -101,6 +101,7 @@ class HitExtras(ReplyModel):
     start: int = Field(description="Where the chunk begins in the canonical text, in code points.")
     end: int = Field(description="Where it ends.")
     section: list[str] = Field(description="Headings above the chunk, outermost first.")
+    orders: OrdersScore = None
     scores: HitScores = Field(description="Scores by kind.")
     index_version: str = Field(description="The index version that found it, `ixv_…`.")
 
@@ -185,6 +186,7 @@ def hit_extras(hit: Hit) -> HitExtras:
         start=span.start,
         end=span.end,
         section=list(span.section),
+        orders=hit.chunk.orders,
         scores=HitScores(dense=scores.dense, lexical=scores.lexical, fused=scores.fused, rerank=scores.rerank),
         index_version=hit.index_version,
     )

@@ -18,7 +18,7 @@ _REMOVE = delete(_CHUNKS).where(_CHUNKS.c.revision_id == bindparam("of_revision"
 async def of(session: AsyncSession, revision_id: str, cut: str) -> list[Chunk]:
     """The chunks of a revision in order; none where it was not cut by this rule yet."""
     query = select(ChunkRow).where(ChunkRow.revision_id == revision_id, ChunkRow.cut == cut)
-    return [_chunk(row) for row in await session.scalars(query.order_by(ChunkRow.ordinal))]
+    return [chunk_of(row) for row in await session.scalars(query.order_by(ChunkRow.ordinal))]
 
 
 async def put(session: AsyncSession, revision_id: str, cut: str, chunks: Sequence[Chunk]) -> None:
@@ -78,9 +78,11 @@ def row(chunk: Chunk, cut: str) -> dict[str, object]:
         "section": list(span.section),
         "sha256": chunk.sha256,
         "text": chunk.text,
+        "orders": chunk.orders,
     }
 
 
-def _chunk(row: ChunkRow) -> Chunk:
+def chunk_of(row) -> Chunk:  # type: ignore[no-untyped-def] # noqa: ANN001 - a row of ChunkRow's columns
+    """The chunk that a row tells of."""
     span = Span(row.start, row.end, row.ordinal, row.tokens, row.page_start, row.page_end, tuple(row.section))
-    return Chunk(row.id, row.revision_id, span, row.text)
+    return Chunk(row.id, row.revision_id, span, row.text, row.orders)

@@ -6,8 +6,9 @@ from itertools import groupby
 
 from sqlalchemy import Connection, false, or_, select
 
+from indexes.catalog.chunks import chunk_of
 from indexes.catalog.tables import ChunkRow, Revision
-from indexes.catalog.visibility import View, readable, span_of
+from indexes.catalog.visibility import View, readable
 from indexes.model import Chunk
 
 
@@ -42,6 +43,6 @@ def around(
     for revision_id, of in groupby(connection.execute(query), key=lambda row: row.revision_id):
         rows = list(of)
         found[revision_id] = Surroundings(
-            tuple(Chunk(row.id, revision_id, span_of(row), row.text) for row in rows), rows[0].text_blob
+            tuple(chunk_of(row) for row in rows), rows[0].text_blob
         )
     return found

@@ -271,7 +271,8 @@ class BatchRevision(Base):
 class ChunkRow(Base):
     """One chunk of one revision, with its text: what hits are hydrated from and read-backs are held against.
 
-    `cut` says by what rule it was cut (`Manifest.cut`): versions of the same rule share their chunks.
+    `cut` says by what rule it was cut (`Manifest.cut`): versions of the same rule share their chunks. `orders` is that
+    of `Chunk`, null for chunks of before it was looked for.
     """
 
     __tablename__ = "chunks"
@@ -287,6 +288,7 @@ class ChunkRow(Base):
     section: Mapped[list[Any]]
     sha256: Mapped[str] = mapped_column(index=True)
     text: Mapped[str] = mapped_column(Text)
+    orders: Mapped[float | None]
 
     __table_args__ = (UniqueConstraint("revision_id", "cut", "ordinal"),)
 

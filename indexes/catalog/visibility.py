@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from indexes.catalog import restoring, snapshots, stores, versions
+from indexes.catalog.chunks import chunk_of
 from indexes.catalog.database import batched
 from indexes.catalog.restoring import Restored
 from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Store
 from indexes.catalog.versions import Version, opened_as, read_manifest, searchable
 from indexes.errors import NotFound
-from indexes.model import Attributes, Chunk, Span
+from indexes.model import Attributes, Chunk
 
 _GONE = (RevisionState.SUPERSEDED, RevisionState.DELETED)
 _CLOCKS_APART_S = 2.0  # at most, of the machines of one installation; more than that costs freshness for as long
@@ -145,10 +146,7 @@ def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Si
     wanted = {"chunk_ids": chunk_ids, "store_id": view.store_id}
     rows = list(connection.execute(_sighted(view.snapshot_id), wanted))
     found = {
-        row.id: Visible(
-            Chunk(row.id, row.revision_id, span_of(row), row.text), row.file_id, row.filename, row.key, row.attributes
-        )
-        for row in rows
+        row.id: Visible(chunk_of(row), row.file_id, row.filename, row.key, row.attributes) for row in rows
     }
     settled = len(found) == len(chunk_ids) and not (view.hidden and _was_replaced(connection, view))
     # Points may have been lost after the view was taken: less was found than the view says.
@@ -239,7 +237,3 @@ def _sighted(snapshot_id: str | None) -> Select[Any]:
         .where(chunks.id.in_(bindparam("chunk_ids", expanding=True)), Revision.store_id == bindparam("store_id"))
         .where(readable(snapshot_id))
     )
-
-
-def span_of(row) -> Span:  # type: ignore[no-untyped-def] # noqa: ANN001 - a row of ChunkRow's columns
-    return Span(row.start, row.end, row.ordinal, row.tokens, row.page_start, row.page_end, tuple(row.section))
