@@ -103,7 +103,7 @@ class Chunk:
     revision_id: str
     span: Span
     text: str
-    orders: float | None = None
+    orders: float | None = field(default=None, compare=False)  # follows from the text
 
     @property
     def sha256(self) -> str:

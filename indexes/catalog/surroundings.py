@@ -42,7 +42,5 @@ def around(
     found: dict[str, Surroundings] = {}
     for revision_id, of in groupby(connection.execute(query), key=lambda row: row.revision_id):
         rows = list(of)
-        found[revision_id] = Surroundings(
-            tuple(chunk_of(row) for row in rows), rows[0].text_blob
-        )
+        found[revision_id] = Surroundings(tuple(chunk_of(row) for row in rows), rows[0].text_blob)
     return found

@@ -145,9 +145,7 @@ def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Si
     """
     wanted = {"chunk_ids": chunk_ids, "store_id": view.store_id}
     rows = list(connection.execute(_sighted(view.snapshot_id), wanted))
-    found = {
-        row.id: Visible(chunk_of(row), row.file_id, row.filename, row.key, row.attributes) for row in rows
-    }
+    found = {row.id: Visible(chunk_of(row), row.file_id, row.filename, row.key, row.attributes) for row in rows}
     settled = len(found) == len(chunk_ids) and not (view.hidden and _was_replaced(connection, view))
     # Points may have been lost after the view was taken: less was found than the view says.
     settled = settled and connection.scalar(_FENCE, {"version_id": view.version.id}) == view.fence
