@@ -15,7 +15,7 @@ from api.wire.file_search import FileSearchTool
 from api.wire.replays import ResponseReplay
 from api.wire.responses import ResponseCreate, ResponseObject
 from indexes.catalog import responses, versions
-from indexes.catalog.tables import StoredResponse
+from indexes.catalog.answer_tables import StoredResponse
 from indexes.errors import InvalidRequest, NotFound
 
 _REPEATED = (ResponseCreate.model_fields.keys() & ResponseObject.model_fields.keys()) - {"model", "tools", "prompt"}

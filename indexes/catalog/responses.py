@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from indexes.catalog.tables import ResponseSource, Revision, RevisionState, StoredResponse, Trace
+from indexes.catalog.answer_tables import ResponseSource, StoredResponse, Trace
+from indexes.catalog.tables import Revision, RevisionState
 from indexes.errors import NotFound
 
 Made = Select[str]

@@ -293,37 +293,6 @@ class ChunkRow(Base):
     __table_args__ = (UniqueConstraint("revision_id", "cut", "ordinal"),)
 
 
-class StoredResponse(Base):
-    """An answer kept for its app. `redacted_at` says when a deleted document took its text along."""
-
-    __tablename__ = "responses"
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    id: Mapped[str] = mapped_column(unique=True)
-    project: Mapped[str] = mapped_column(index=True)
-    created_at: Mapped[float] = mapped_column(default=time.time)
-    body: Mapped[dict[str, Any]]
-    input: Mapped[list[Any]]
-    redacted_at: Mapped[float | None]
-
-
-class ResponseSource(Base):
-    """Which revisions an answer was made from, so that deleting one finds the answers that hold its text."""
-
-    __tablename__ = "response_sources"
-    response_id: Mapped[str] = mapped_column(ForeignKey("responses.id", ondelete="CASCADE"), primary_key=True)
-    revision_id: Mapped[str] = mapped_column(primary_key=True, index=True)
-
-
-class Trace(Base):
-    """What made one answer (I11): ids, hashes, scores and timings, never text."""
-
-    __tablename__ = "traces"
-    id: Mapped[str] = mapped_column(primary_key=True)
-    project: Mapped[str] = mapped_column(index=True)
-    created_at: Mapped[float] = mapped_column(default=time.time)
-    body: Mapped[dict[str, Any]]
-
-
 class IdempotencyKey(Base):
     """What a request with an Idempotency-Key has made, committed together with the thing itself."""
 

@@ -2,10 +2,12 @@
 
 from alembic import context
 
+from indexes.catalog.answer_tables import Trace
 from indexes.catalog.prompt_tables import Prompt
 from indexes.catalog.tables import Base
 from indexes.catalog.version_tables import Holding
 
-_EVERY: tuple[type[Base], ...] = (Prompt, Holding)  # importing them makes the metadata know the tables of their files
+# Importing one of them makes the metadata know all tables of its file.
+_EVERY: tuple[type[Base], ...] = (Trace, Prompt, Holding)
 context.configure(connection=context.config.attributes["connection"], target_metadata=_EVERY[0].metadata)
 context.run_migrations()
