@@ -42,6 +42,10 @@ def _chunk_ids(engine: Engine, body: Json) -> object:
     return list(_index(engine, body).chunk_ids(body["revision_id"]))
 
 
+def _count(engine: Engine, body: Json) -> object:
+    return _index(engine, body).count()
+
+
 def _inventory(engine: Engine, body: Json) -> object:
     return _index(engine, body).inventory()
 
@@ -65,10 +69,6 @@ def _drop(engine: Engine, body: Json) -> None:
     engine.drop(body["version_id"])
 
 
-def _set_aside(engine: Engine, body: Json) -> None:
-    engine.set_aside(body["version_id"])
-
-
 def _upsert(engine: Engine, body: Json) -> None:
     _index(engine, body).upsert(unpack_points(body["points"]))
 
@@ -90,6 +90,7 @@ READS: Mapping[str, Operation] = {
     "dense": _dense,
     "lexical": _lexical,
     "chunk_ids": _chunk_ids,
+    "count": _count,
     "inventory": _inventory,
     "page": _page,
     "vectors": _vectors,
@@ -97,7 +98,6 @@ READS: Mapping[str, Operation] = {
 WRITES: Mapping[str, Operation] = {
     "create": _create,
     "drop": _drop,
-    "set_aside": _set_aside,
     "upsert": _upsert,
     "delete": _delete,
     "set_attributes": _set_attributes,

@@ -150,6 +150,12 @@ class IndexDamaged(Unavailable):
     code = "index_damaged"
 
 
+class PointsLost(IndexDamaged):
+    """It has fewer points than it had; those can be searched."""
+
+    code = "points_lost"
+
+
 class DocumentError(CitewellError):
     """One document cannot be ingested. The message is a sentence for its owner; trying again cannot help.
 

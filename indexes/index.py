@@ -55,6 +55,9 @@ class Index(VectorSource, Protocol):
     def chunk_ids(self, revision_id: str) -> set[str]:
         """Which chunks of a revision are stored: the read-back behind `completed` (I3) and behind a delete (I4)."""
 
+    def count(self) -> int:
+        """How many points are stored, of all revisions."""
+
     def inventory(self) -> dict[str, int]:
         """How many points of each revision are stored, of all that are. Slow: it reads through the whole version."""
 
@@ -83,10 +86,7 @@ class Engine(Protocol):
         """
 
     def drop(self, version_id: str) -> None:
-        """Erase the version and its files; nothing happens if there is none."""
-
-    def set_aside(self, version_id: str) -> None:
-        """Make room for the version to be created anew; files that are damaged may be kept out of the way."""
+        """Erase the version and its files, whatever state they are in; nothing happens if there is none."""
 
     def close(self) -> None:
         """Flush and release every open version."""

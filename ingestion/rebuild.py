@@ -89,12 +89,12 @@ class Builder:
                 await asyncio.sleep(_POLL_S)
 
     async def build(self, row: IndexVersion) -> None:
-        """Bring a claimed build to its end, or as far as it is let; set a damaged version aside first."""
+        """Bring a claimed build to its end, or as far as it is let; erase a damaged version first."""
         build = _Build(row, versions.opened_as(row), BuildLease(row.id, OWNER, row.fence))
         renewed = partial(builds.renew, lease=build.lease, lease_s=self.settings.lease_s)
         try:
             async with kept_alive(self.database, renewed, self.settings.lease_s):
-                await (self._set_aside(build) if row.damaged else self._fill(build))
+                await (self._drop(build) if row.damaged else self._fill(build))
         except LeaseLost:
             await self._lost(build)
         except asyncio.CancelledError:
@@ -108,11 +108,11 @@ class Builder:
             log.exception("the build of %s failed", row.id)
             await self._give_up(build, CitewellError("Something went wrong on the server; its log says more."))
 
-    async def _set_aside(self, build: _Build) -> None:
+    async def _drop(self, build: _Build) -> None:
         """Whoever claims it next fills a new one."""
-        await to_its_end(self.engine.set_aside, build.version.id)
+        await to_its_end(self.engine.drop, build.version.id)
         async with self.database.write() as session:
-            await restoring.note_set_aside(session, build.lease)
+            await restoring.note_dropped(session, build.lease)
 
     async def _fill(self, build: _Build) -> None:
         await self.filler.opened(build.version)

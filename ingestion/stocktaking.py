@@ -84,7 +84,8 @@ class Stocktaker:
         self._counted.add(row.id)
         if lacking:
             async with self._database.write() as session:
-                noted = await restoring.note_lost(session, row.id, row.fence, lacking)
+                why = f"It lacked points of {len(lacking)} documents."
+                noted = await restoring.note_lost(session, row.id, row.fence, why, lacking)
             if noted:
                 log.error("index version %s lacks points of %d documents; they are restored", row.id, len(lacking))
         await asyncio.sleep(time.monotonic() - began)  # it has time, and what else the process does has not

@@ -16,7 +16,7 @@ from indexes.filters import matches
 from indexes.index import Engine
 from indexes.model import Hit
 from indexes.rerankers.settings import NoRerankSettings
-from indexes.standing import report
+from indexes.standing import counted, report
 from retrieval.explanation import Explanation
 from retrieval.observations import Observations
 from retrieval.query import Query
@@ -62,6 +62,7 @@ class Searcher:
         self._traffic = traffic
         self._settings = settings
         self._rewriter = rewriter or AsAsked()
+        self._counted: set[str] = set()  # versions that were whole when this process searched them first
 
     @classmethod
     def unobserved(cls, database: Database, engine: Engine, models: Models, settings: SearchSettings) -> "Searcher":
@@ -112,6 +113,9 @@ class Searcher:
     async def _ranked(self, view: View, version: Version, query: Query, deadline: float) -> tuple[Ranked, bool]:
         """What the version finds, and whether it can be read; one that cannot is reported, and said to be partial."""
         try:
+            if version.id not in self._counted and view.restoring is None:
+                await counted(self._database, self._ranker.engine, version, view.store_id)
+                self._counted.add(version.id)
             ranked = await self._ranker.ranked(version, view.hidden, query, max(0.0, deadline - time.monotonic()))
         except IndexDamaged as damage:
             if view.restoring is None:
@@ -123,8 +127,8 @@ class Searcher:
             readable = True
         if view.restoring is not None and version == view.version:
             ranked.explanation.problems.append(
-                f"The index is being restored: {view.restoring.done} of {view.restoring.total} documents are "
-                "searchable again. Ask again later for the others."
+                f"The index is being restored: {view.restoring.done} of {view.restoring.total} documents "
+                "can be found at most. Ask again later."
             )
         return ranked, readable
 

@@ -165,4 +165,5 @@ async def shown(state: State, row: Row) -> IndexVersion:
 async def _presented(state: State, session: AsyncSession, store_id: str, rows: Sequence[Row]) -> list[IndexVersion]:
     of_store = await stores.chunks(session, store_id)
     build_share = state.settings.worker.build_share
-    return [presenting.index_version(row, await holdings.held(session, row), of_store, build_share) for row in rows]
+    held = [await holdings.held(session, row.id, store_id) for row in rows]
+    return [presenting.index_version(row, each, of_store, build_share) for row, each in zip(rows, held, strict=True)]

@@ -52,12 +52,12 @@ def missing(version: IndexVersion) -> ColumnElement[bool]:
     return and_(wanted(version.store_id), ~held)
 
 
-async def held(session: AsyncSession, version: IndexVersion) -> Held:
+async def held(session: AsyncSession, version_id: str, store_id: str) -> Held:
     """Counts of one version."""
     mine = select(func.count(), func.sum(Holding.chunks)).join(Revision, Revision.id == Holding.revision_id)
-    seen = mine.where(Holding.version_id == version.id, Holding.verified_at.is_not(None), wanted(version.store_id))
+    seen = mine.where(Holding.version_id == version_id, Holding.verified_at.is_not(None), wanted(store_id))
     files, chunks = (await session.execute(seen)).one()
-    of_store = select(func.count()).select_from(Revision).where(wanted(version.store_id))
+    of_store = select(func.count()).select_from(Revision).where(wanted(store_id))
     return Held(files, int(chunks or 0), await session.scalar(of_store) or 0)
 
 

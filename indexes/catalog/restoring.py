@@ -1,7 +1,7 @@
-"""Index versions that lost points: who noted it, what is set aside, how much is back.
+"""Index versions that lost points: who noted it, what is erased, how much is back.
 
 A version that is being restored keeps its state. It is filled by whoever holds its lease, as a build is; its fence
-tells apart what was seen before it was noted, set aside or taken over from what was seen after.
+tells apart what was seen before it was noted, erased or taken over from what was seen after.
 """
 
 import time
@@ -29,7 +29,7 @@ class Restored:
 
 
 async def note_damaged(session: AsyncSession, version_id: str, fence: int, why: str) -> bool:
-    """Note that what a version holds cannot be read, or is gone: it is set aside, and filled again.
+    """Note that what a version holds cannot be read, or is gone: it is erased, and filled again.
 
     False where that was noted before, or the version is not as it was when `fence` was read.
     """
@@ -40,20 +40,21 @@ async def note_damaged(session: AsyncSession, version_id: str, fence: int, why: 
     return noted
 
 
-async def note_lost(session: AsyncSession, version_id: str, fence: int, revision_ids: Sequence[str]) -> bool:
-    """Note that a version which can be searched lacks points of these revisions. False as in `note_damaged`."""
-    noted = await _noted(
-        session, version_id, fence, f"It lacked points of {len(revision_ids)} documents.", damaged=False
-    )
+async def note_lost(
+    session: AsyncSession, version_id: str, fence: int, why: str, revision_ids: Sequence[str] = ()
+) -> bool:
+    """Note that a version which can be searched lacks points, of these revisions as far as that is known: whoever fills
+    it finds the others. False as in `note_damaged`."""
+    noted = await _noted(session, version_id, fence, why, damaged=False)
     if noted:
         await holdings.forget(session, version_id, revision_ids)
     return noted
 
 
-async def note_set_aside(session: AsyncSession, lease: BuildLease) -> None:
+async def note_dropped(session: AsyncSession, lease: BuildLease) -> None:
     """Note that nothing is left of a damaged version, and end the lease. Raises LeaseLost.
 
-    Whoever may have written to what was set aside loses the lease too, or would complete a revision that is not there.
+    Whoever may have written to what was erased loses the lease too, or would complete a revision that is not there.
     """
     statement = (
         update(IndexVersion)
@@ -75,7 +76,7 @@ async def note_set_aside(session: AsyncSession, lease: BuildLease) -> None:
 
 async def so_far(session: AsyncSession, version: IndexVersion) -> Restored:
     """How far the restoring of a version is."""
-    held = await holdings.held(session, version)
+    held = await holdings.held(session, version.id, version.store_id)
     return Restored(held.files, held.wanted)
 
 

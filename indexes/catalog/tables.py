@@ -129,7 +129,7 @@ class IndexVersion(Base):
     in it when it was last held against the catalog. `recall` is the mean of the newest approximate searches that were
     done again exactly, and `recall_samples` how many there were in all. `erased` is set once nothing of a deleted one
     is left. `restoring_since` is when points were found to be lost, until all are back; while it is `damaged`, what is
-    left of them still has to be set aside.
+    left of them still has to be erased.
     """
 
     __tablename__ = "index_versions"

@@ -4,7 +4,6 @@
     root/<version>/manifest.json   what built the version (I6)
     root/<version>/current.json    which shard answers, and how many points its graph was built over
     root/<version>/shard-<n>/      the shard itself
-    root/damaged-<version>/        what was set aside last, for its operator: nobody reads it
     root/.work-*                   being made or being erased: whatever is left of it is removed at the next start
 
 A version appears by renaming a finished directory and disappears by renaming it away, so a kill leaves no half of one.
@@ -26,7 +25,6 @@ from indexes.errors import IndexDamaged, InvalidRequest, SettingsError
 from indexes.locks import own
 
 _WORK = ".work-"
-_DAMAGED = "damaged-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +72,10 @@ class EdgeFiles:
         sync(self._root)
 
     def remove(self, version_id: str) -> None:
-        """Erase a version, if there is one, and what was set aside of it."""
-        self._bury(self.folder(version_id))
-        self._bury(self._aside(version_id))
-
-    def set_aside(self, version_id: str) -> None:
-        """Rename a version, if there is one, in place of what was set aside of it before."""
-        if (folder := self.folder(version_id)).exists():
-            self._bury(self._aside(version_id))
-            folder.rename(self._aside(version_id))
-            sync(self._root)
-
-    def _aside(self, version_id: str) -> Path:
-        return self._root / f"{_DAMAGED}{version_id}"
-
-    def _bury(self, folder: Path) -> None:
+        """Erase a version, if there is one."""
         grave = self.work()
         with suppress(FileNotFoundError):
-            folder.rename(grave)
+            self.folder(version_id).rename(grave)
         sync(self._root)
         erase(grave)
 
@@ -169,7 +153,7 @@ def _damage(folder: Path, name: str) -> Iterator[None]:
 
 def damaged(version_id: str, what: str) -> IndexDamaged:
     """Says that a version must be made anew."""
-    return IndexDamaged(f"Index version {version_id} is damaged: {what}. It is set aside and filled again by a worker.")
+    return IndexDamaged(f"Index version {version_id} is damaged: {what}. A worker makes it anew.")
 
 
 def _write(folder: Path, name: str, data: dict[str, Any]) -> None:

@@ -133,11 +133,6 @@ class EdgeVersion:
                 self._journal = None
             erase(work)
 
-    def drop(self) -> None:
-        """Erase the version; searches that have begun finish."""
-        self.close()
-        self._files.remove(self.folder.name)
-
     def close(self) -> None:
         """End the use of this version once what writes to it has finished: its files are to go, or are gone."""
         with self._writing:

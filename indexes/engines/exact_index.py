@@ -111,6 +111,9 @@ class ExactIndex:
     def chunk_ids(self, revision_id: str) -> set[str]:
         return {point.chunk_id for point in self._read().points if point.revision_id == revision_id}
 
+    def count(self) -> int:
+        return len(self._read().points)
+
     def inventory(self) -> dict[str, int]:
         return dict(Counter(point.revision_id for point in self._read().points))
 
@@ -173,9 +176,6 @@ class ExactEngine:
     def drop(self, version_id: str) -> None:
         if index := self._indexes.pop(version_id, None):
             index.forget()
-
-    def set_aside(self, version_id: str) -> None:
-        self.drop(version_id)
 
     def close(self) -> None:
         self._indexes.clear()

@@ -35,13 +35,6 @@ class FaissEngine:
 
     def drop(self, version_id: str) -> None:
         self._inner.drop(version_id)
-        self._forget(version_id)
-
-    def set_aside(self, version_id: str) -> None:
-        self._inner.set_aside(version_id)
-        self._forget(version_id)
-
-    def _forget(self, version_id: str) -> None:
         with self._lock:
             index = self._indexes.pop(version_id, None)
         if index is None:

@@ -73,6 +73,9 @@ class FaissIndex:
     def chunk_ids(self, revision_id: str) -> set[str]:
         return self._inner.chunk_ids(revision_id)
 
+    def count(self) -> int:
+        return self._inner.count()
+
     def inventory(self) -> dict[str, int]:
         return self._inner.inventory()
 

@@ -107,13 +107,13 @@ class QdrantEdgeIndex:
 
     def delete(self, revision_id: str) -> None:
         operation = UpdateOperation.delete_points_by_filter(_of_revision(revision_id))
-        self._write(Write([operation], self._count(revision_id)))
+        self._write(Write([operation], self._counted(_of_revision(revision_id))))
 
     def set_attributes(self, revision_id: str, attributes: Attributes) -> None:
         operation = UpdateOperation.overwrite_payload_by_filter(
             _of_revision(revision_id), payload(revision_id, attributes)
         )
-        self._write(Write([operation], self._count(revision_id), frozenset(number_fields(attributes))))
+        self._write(Write([operation], self._counted(_of_revision(revision_id)), frozenset(number_fields(attributes))))
 
     def dense(
         self,
@@ -138,6 +138,9 @@ class QdrantEdgeIndex:
 
     def chunk_ids(self, revision_id: str) -> set[str]:
         return {chunk_id(record.id) for record in self._scroll(_of_revision(revision_id), payload=False)}
+
+    def count(self) -> int:
+        return self._counted(None)
 
     def inventory(self) -> dict[str, int]:
         return dict(Counter(str((record.payload or {})[REVISION]) for record in self._scroll(None, payload=[REVISION])))
@@ -170,9 +173,9 @@ class QdrantEdgeIndex:
             records, following = shard.scroll(request)
         return page(records, self._dimension, following)
 
-    def _count(self, revision_id: str) -> int:
+    def _counted(self, where: EdgeFilter | None) -> int:
         with self.version.reading() as shard:
-            return shard.count(CountRequest(filter=_of_revision(revision_id)))
+            return shard.count(CountRequest(filter=where))
 
     def _planned(self, where: Filter | None) -> str:
         """How the engine searches by its own plan."""
@@ -241,18 +244,10 @@ class QdrantEdgeEngine:
         return index
 
     def drop(self, version_id: str) -> None:
-        with self._lock:
-            index = self._indexes.pop(version_id, None)
-        if index is None:
-            self._files.remove(version_id)
-        else:
-            index.version.drop()
-
-    def set_aside(self, version_id: str) -> None:
-        with self._lock:
+        with self._lock:  # or it would be opened again while its files go
             if index := self._indexes.pop(version_id, None):
                 index.version.close()
-            self._files.set_aside(version_id)
+            self._files.remove(version_id)
 
     def close(self) -> None:
         self._upkeep.close()

@@ -115,6 +115,10 @@ class QdrantServerIndex:
     def chunk_ids(self, revision_id: str) -> set[str]:
         return {chunk_id(record.id) for record in self._scroll(_of_revision(revision_id), payload=False)}
 
+    def count(self) -> int:
+        with _server_errors(self._collection):
+            return self._client.count(self._collection, exact=True).count
+
     def inventory(self) -> dict[str, int]:
         return dict(Counter(str((record.payload or {})[REVISION]) for record in self._scroll(None, payload=[REVISION])))
 
@@ -207,9 +211,6 @@ class QdrantServerEngine:
         collection = self._collection(version_id)
         with _server_errors(collection):
             self._client.delete_collection(collection)
-
-    def set_aside(self, version_id: str) -> None:
-        self.drop(version_id)
 
     def close(self) -> None:
         self._client.close()

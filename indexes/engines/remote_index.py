@@ -118,6 +118,9 @@ class RemoteIndex:
     def chunk_ids(self, revision_id: str) -> set[str]:
         return set(self._read("chunk_ids", {"revision_id": revision_id}))
 
+    def count(self) -> int:
+        return int(self._read("count", {}))
+
     def inventory(self) -> dict[str, int]:
         return dict(self._read("inventory", {}))
 
@@ -173,13 +176,6 @@ class RemoteEngine:
 
     def drop(self, version_id: str) -> None:
         self._connection.write("drop", {"version_id": version_id})
-        self._dropped(version_id)
-
-    def set_aside(self, version_id: str) -> None:
-        self._connection.write("set_aside", {"version_id": version_id})
-        self._dropped(version_id)
-
-    def _dropped(self, version_id: str) -> None:
         with self._lock:
             self._indexes.pop(version_id, None)
 

@@ -260,14 +260,16 @@ def test_an_exact_search_is_the_oracles_too(index):
 
 
 def test_the_inventory_counts_the_points_of_every_revision(index):
-    assert index.inventory() == {}
+    assert (index.count(), index.inventory()) == (0, {})
     stored = points(23)
     index.upsert(stored)
     index.upsert(stored[:7])
     assert index.inventory() == {revision: len(of(stored, revision)) for revision in REVISIONS}
+    assert index.count() == len(stored)
     index.delete(REVISIONS[0])
     index.set_attributes(REVISIONS[1], {"team": "it"})
     assert index.inventory() == {revision: len(of(stored, revision)) for revision in REVISIONS[1:]}
+    assert index.count() == len(stored) - len(of(stored, REVISIONS[0]))
 
 
 def test_pages_read_everything_back_in_the_order_of_ids(index):

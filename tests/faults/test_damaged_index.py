@@ -185,7 +185,6 @@ def test_a_kill_while_it_restores_and_what_owners_do_meanwhile(home: Home) -> No
     home.whole(NAMES - {"d2.md"})
     texts = [part["text"] for hit in home.search()["data"] if hit["filename"] == "d1.md" for part in hit["content"]]
     assert texts == ["Another heron fishes in its place."]
-    assert [path.name for path in (home.service.home / "vectors").glob("damaged-*")] == []
 
 
 def test_files_that_are_damaged_while_it_runs(home: Home) -> None:
@@ -202,5 +201,3 @@ def test_files_that_are_damaged_while_it_runs(home: Home) -> None:
     home.service.kill()
     home.service.start()
     home.whole(NAMES)
-    (aside,) = (home.service.home / "vectors").glob("damaged-*")
-    assert _files(aside)
