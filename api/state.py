@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from api.callers import Callers
 from api.limits import Capacity
 from api.settings import Settings
 from evaluation.comparing import Comparer
@@ -86,6 +87,7 @@ class State:
 
     settings: Settings
     database: Database
+    callers: Callers
     blobs: Blobs
     engine: Engine
     models: Models
@@ -157,6 +159,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
             yield State(
                 settings=settings,
                 database=storage.database,
+                callers=Callers(storage.database),
                 blobs=storage.blobs,
                 engine=storage.engine,
                 models=storage.models,
