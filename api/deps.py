@@ -2,13 +2,11 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Request
 
 from api.state import State
-from indexes.catalog import keys
 from indexes.catalog.idempotency import Idempotency
 from indexes.catalog.keys import Caller
 from indexes.catalog.tables import Role
@@ -40,7 +38,7 @@ async def _caller(
     scheme, _, secret = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise Unauthenticated("No API key came with the request. Send the header `Authorization: Bearer YOUR_KEY`.")
-    caller = await state.database.snapshot(partial(keys.caller, secret=secret.strip()))
+    caller = await state.callers.of(secret.strip())
     if caller is None:
         raise Unauthenticated("This API key is unknown or revoked. Make one with `citewell keys create`.")
     return caller

@@ -18,7 +18,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from api.limits import Capacity
 from api.process import KEEP_ALIVE_S, configure_logs, exit_once_drained
 from api.retrieval_app import Lane, Served, create_retrieval_app
-from api.settings import RetrievalSettings, Settings
+from api.settings import NoEngineSettings, RetrievalSettings, Settings
 from indexes.embedders.models import Models
 from indexes.engines.opening import open_engine
 from indexes.errors import CitewellError, SettingsError
@@ -62,8 +62,10 @@ async def open_served(settings: Settings) -> AsyncIterator[Served]:
     home.mkdir(parents=True, exist_ok=True)
     known = secret.shared_secret(knobs.secret, knobs.secret_file or home / secret.FILE)
     async with AsyncExitStack() as stack:
-        engine = await asyncio.to_thread(open_engine, knobs.engine, home)
-        stack.push_async_callback(asyncio.to_thread, engine.close)
+        engine = None
+        if not isinstance(knobs.engine, NoEngineSettings):
+            engine = await asyncio.to_thread(open_engine, knobs.engine, home)
+            stack.push_async_callback(asyncio.to_thread, engine.close)
         models = Models(settings.embedding, home / "models")
         stack.push_async_callback(models.close)
         reranker = await open_reranker(settings.rerank, settings.embedding, home / "models")

@@ -1,4 +1,4 @@
-"""The application of `citewell retrieval`: one engine and its models, for the other processes of an installation.
+"""The application of `citewell retrieval`: models, and an engine of its own, for the processes of an installation.
 
 Not the public API: its callers are `indexes/engines/remote_index.py` and the `remote.py` of embedders and of rerankers.
 Engine calls block, so each runs in a thread; searches and writes have threads of their own, so that neither waits for
@@ -58,9 +58,9 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is served, to whom, and how much at once."""
+    """What is served, to whom, and how much at once. Without an engine, the models alone."""
 
-    engine: Engine
+    engine: Engine | None
     models: Models
     secret: str
     reads: Lane
@@ -113,8 +113,13 @@ class _Authenticated:
         await self._app(scope, receive, send)
 
 
-def _engine_call(engine: Engine, lane: Lane, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+def _engine_call(engine: Engine | None, lane: Lane, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
+        if engine is None:
+            raise SettingsError(
+                'This `citewell retrieval` has no vectors (`retrieval.engine.kind = "none"`): name the one that owns '
+                "them in `engine.url`."
+            )
         async with lane.capacity:  # before the body is read: what is refused takes no memory
             body = await request.body()
             return _json(await lane.run(partial(_do, engine, operation, body)))

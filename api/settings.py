@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -61,6 +61,12 @@ class ServerSettings(Section):
     drain_s: int = Field(8, ge=0, le=300, description="How long requests may go on after a stop was asked for.")
 
 
+class NoEngineSettings(Section):
+    """No vectors: the process runs the models alone, one beside another."""
+
+    kind: Literal["none"] = "none"
+
+
 class RetrievalSettings(Section):
     """The process `citewell retrieval`. The others reach it by `engine.kind = "remote"` and `embedding.url`."""
 
@@ -69,10 +75,11 @@ class RetrievalSettings(Section):
     port: int = Field(8081, ge=0, le=65_535, description="Port to listen on where `host` is set.")
     secret: SecretStr | None = Field(None, description="What callers must know. Empty: what `secret_file` holds.")
     secret_file: Path | None = Field(None, description="Empty: `retrieval.key` under the home, made if it is missing.")
-    engine: QdrantEdgeEngineSettings | FaissEngineSettings = Field(
+    engine: QdrantEdgeEngineSettings | FaissEngineSettings | NoEngineSettings = Field(
         default_factory=QdrantEdgeEngineSettings,
         discriminator="kind",
-        description="The engine that it owns: `qdrant_edge`, or `faiss` in front of it. As `engine`.",
+        description="The engine that it owns: `qdrant_edge`, or `faiss` in front of it, as `engine`; or `none`, where "
+        "it runs the models alone.",
     )
     max_reads: int = Field(256, ge=1, le=10_000, description="Searches at once; more are refused with 429.")
     max_writes: int = Field(64, ge=1, le=1000, description="Writes at once, each up to 10 MB; more have to wait.")

@@ -5,11 +5,12 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from api.callers import Callers
 from api.limits import Capacity
 from api.settings import Settings
 from evaluation.comparing import Comparer
@@ -86,6 +87,7 @@ class State:
 
     settings: Settings
     database: Database
+    callers: Callers
     blobs: Blobs
     engine: Engine
     models: Models
@@ -157,6 +159,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
             yield State(
                 settings=settings,
                 database=storage.database,
+                callers=Callers(storage.database),
                 blobs=storage.blobs,
                 engine=storage.engine,
                 models=storage.models,
@@ -227,7 +230,7 @@ async def working(storage: Storage) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _reranker(
-    settings: Settings, wanted: RerankSettings, elsewhere: Endpoint | None = None
+    settings: Settings, wanted: RerankSettings, elsewhere: Sequence[Endpoint] = ()
 ) -> AsyncIterator[SharedReranker | None]:
     """Its model is loaded meanwhile, in the process that runs the models, if that is another."""
     reranker = await open_reranker(wanted, settings.embedding, settings.home / "models", elsewhere)
@@ -244,12 +247,12 @@ async def _stopped(*tasks: asyncio.Task[None]) -> None:
     await asyncio.wait(tasks)
 
 
-def _elsewhere(settings: EmbeddingSettings, home: Path) -> Endpoint | None:
+def _elsewhere(settings: EmbeddingSettings, home: Path) -> list[Endpoint]:
     """Where models are run, if not here."""
-    if settings.url is None:
-        return None
+    if not settings.urls:
+        return []
     known = secret.shared_secret(settings.secret, settings.secret_file or home / secret.FILE)
-    return Endpoint(settings.url, known, settings.timeout_s)
+    return [Endpoint(url, known, settings.timeout_s) for url in settings.urls]
 
 
 async def _valkey(settings: Settings, stack: AsyncExitStack) -> Valkey | None:

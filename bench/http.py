@@ -1,10 +1,12 @@
 """What the platform adds to a search of the bare engine, in this process and over HTTP.
 
-    python -m bench.http --data ../shared/data [--cache .citewell/bench] [--large] [--queries 300]
+    python -m bench.http --data ../shared/data [--cache .citewell/bench] [--large] [--queries 280]
+        [--peer-python txtai-venv/bin/python]
 
 In this process: `Searcher.search` beside the engine's own dense and sparse query on the same shard, with the query's
 vector given, on made-up chunks: 10,000, with --large 100,000 too. Over HTTP: SciFact with the real model, beside
-`SentenceTransformer.encode` and those two queries. All take turns on each query: read what is over, and the ratios.
+`SentenceTransformer.encode` and those two queries; and, given the Python of an environment that has `txtai[api]`,
+beside its server, hybrid and with the same model. All take turns on each query: read what is over, and the ratios.
 The first run fills the cache, which takes minutes.
 """
 
@@ -14,21 +16,22 @@ import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import orjson
 
 from bench.home import PROJECT, STORE, Home
-from bench.judged import scifact
+from bench.http_clients import CitewellClient, Client, TxtaiClient
+from bench.judged import JudgedSet, scifact
 from bench.report import print_heading, print_table
 from bench.search_steps import BARE, LIMIT, SETTINGS, WHOLE, Steps, query_engine
-from bench.service import Service, serving
+from bench.service import serving
 from bench.synthetic import Synthetic
 from bench.timing import Times, take_turns
+from bench.txtai_service import serving_txtai
+from evaluation.measures import quality
 from indexes.embedders.weights import MINILM, resolve
 from indexes.lexical import Analyser
 from retrieval.query import Query
@@ -36,7 +39,12 @@ from retrieval.search import Searcher
 
 CLIENTS = 8
 _WARM = 20  # queries before the first that counts
+_ROUNDS = 2  # in which crowds take turns
+_DEPTH = 50  # hits that are sure to be of ten documents
 _COLUMNS = ("", "p50 ms", "p95 ms", "p50 over bare, ms", "p50 / bare")
+_OURS = "over HTTP"
+
+Connect = Callable[[], Client]
 
 
 async def made_up(chunks: int, count: int) -> None:
@@ -50,45 +58,58 @@ async def made_up(chunks: int, count: int) -> None:
     _print(times, times[BARE])
 
 
-async def real(data: Path, cache: Path, count: int) -> None:
-    """SciFact with the real model: in this process, and by a service on a copy of the home."""
+async def real(data: Path, cache: Path, count: int, peer_python: Path | None) -> None:
+    """SciFact with the real model: in this process, by a service on a copy of the home, and by the peer."""
     judged = scifact(data)
     texts = list(judged.queries.values())[: count + _WARM]
     async with Home.open() as home:
         await judged.index(home, cache)
-        with tempfile.TemporaryDirectory(prefix="citewell-bench-") as copy:
-            shutil.copytree(home.folder, copy, dirs_exist_ok=True)
-            with serving(Path(copy)) as service:
-                await _beside_service(home, service, texts[: len(texts) // 2], texts[len(texts) // 2 :])
+        with _servers(home, judged, cache, peer_python) as servers:
+            half = len(texts) // 2
+            await _one_by_one(home, servers, texts[:half])
+            await asyncio.to_thread(_in_crowds, home, servers, texts[half:])
+            if peer_python is not None:
+                _print_quality(judged, servers)
 
 
-async def _beside_service(home: Home, service: Service, alone: Sequence[str], together: Sequence[str]) -> None:
+@contextmanager
+def _servers(home: Home, judged: JudgedSet, cache: Path, peer_python: Path | None) -> Iterator[dict[str, Connect]]:
+    """Ours first, by name."""
+    with ExitStack() as stack:
+        copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="citewell-bench-")))
+        shutil.copytree(home.folder, copy, dirs_exist_ok=True)
+        servers: dict[str, Connect] = {_OURS: partial(CitewellClient, stack.enter_context(serving(copy)))}
+        if peer_python is not None:
+            url = stack.enter_context(serving_txtai(peer_python, judged, cache))
+            servers["txtai over HTTP"] = partial(TxtaiClient, url)
+        yield servers
+
+
+async def _one_by_one(home: Home, servers: dict[str, Connect], texts: Sequence[str]) -> None:
     searcher = Searcher.unobserved(home.database, home.engine, home.models, SETTINGS)
 
     async def whole(text: str) -> None:
         await searcher.search(PROJECT, STORE, Query((text,), LIMIT))
 
-    with Client(service) as client:
-
-        async def over_http(text: str) -> None:
-            await asyncio.to_thread(client.search, text)
-
-        encode, query = _bare(home)
-        name = "encode + bare engine"
-        rivals = {name: query, "encode alone": encode, WHOLE: whole, "over HTTP, 1 client": over_http}
-        times = await take_turns(rivals, alone, _WARM)
-    print(
-        f"SciFact, all-MiniLM-L6-v2, {len(alone) - _WARM} queries one after another, {LIMIT} hits; every query is new"
-    )
+    encode, query = _bare(home)
+    name = "encode + bare engine"
+    rivals = {name: query, "encode alone": encode, WHOLE: whole}
+    with ExitStack() as stack:
+        rivals |= {server: _asked(stack.enter_context(connect())) for server, connect in servers.items()}
+        times = await take_turns(rivals, texts, _WARM)
+    print(f"SciFact, all-MiniLM-L6-v2, {len(texts) - _WARM} queries one after another, {LIMIT} hits; all are new")
     _print(times, times[name])
-    half = len(together) // 2
-    rates = {
-        f"encode + bare engine, {CLIENTS} threads": await asyncio.to_thread(_bare_rate, query, together[:half]),
-        f"over HTTP, {CLIENTS} clients": await asyncio.to_thread(_http_rate, service, together[half:]),
-    }
-    print_table(["", "searches/s"], [[who, rate] for who, rate in rates.items()])
-    bare, ours = rates.values()
-    print(f"Over HTTP with {CLIENTS} clients: {ours / bare:.2f} times the bare rate.\n")
+    ours = times[_OURS]
+    print(f"Over HTTP, 1 client: {ours.over_ms(times['encode alone']):.1f} ms over encode alone.")
+    for server in list(servers)[1:]:
+        print(f"{server} takes {times[server].p50_ms / ours.p50_ms:.2f} times as long at p50.")
+
+
+def _asked(client: Client) -> Callable[[str], Awaitable[None]]:
+    async def ask(text: str) -> None:
+        client.search(text, LIMIT)  # blocks as `encode` does: nothing else runs in this event loop
+
+    return ask
 
 
 def _bare(home: Home) -> tuple[Callable[[str], Awaitable[None]], Callable[[str], Awaitable[None]]]:
@@ -109,59 +130,60 @@ def _bare(home: Home) -> tuple[Callable[[str], Awaitable[None]], Callable[[str],
     return encode, query
 
 
-def _bare_rate(query: Callable[[str], Awaitable[None]], texts: Sequence[str]) -> float:
-    """Queries a second of the bare parts, asked by as many threads as there are clients."""
-    began = time.perf_counter()
+def _in_crowds(home: Home, servers: dict[str, Connect], texts: Sequence[str]) -> None:
+    """Searches a second of 8 clients together, each asking one query after another; every query is asked once."""
+    _, query = _bare(home)
+    bare = f"encode + bare engine, {CLIENTS} threads"
+    crowds: dict[str, Callable[[Sequence[str]], None]] = {bare: partial(_crowd_of_threads, query)}
+    crowds |= {server: partial(_crowd_of_clients, connect) for server, connect in servers.items()}
+    share = len(texts) // (len(crowds) * _ROUNDS)
+    shares = deque(texts[first : first + share] for first in range(0, len(texts) - share + 1, share))
+    took = dict.fromkeys(crowds, 0.0)
+    for _ in range(_ROUNDS):
+        for who, ask in crowds.items():
+            began = time.perf_counter()
+            ask(shares.popleft())
+            took[who] += time.perf_counter() - began
+    rates = {who: share * _ROUNDS / seconds for who, seconds in took.items()}
+    print_table([f"{CLIENTS} at once", "searches/s"], [[who, rate] for who, rate in rates.items()])
+    for who in (who for who in rates if who != _OURS):
+        print(f"Over HTTP with {CLIENTS} clients: {rates[_OURS] / rates[who]:.2f} times the rate of {who}.")
+
+
+def _crowd_of_threads(query: Callable[[str], Awaitable[None]], texts: Sequence[str]) -> None:
     with ThreadPoolExecutor(CLIENTS) as threads:
         list(threads.map(lambda text: asyncio.run(query(text)), texts))
-    return len(texts) / (time.perf_counter() - began)
 
 
-def _http_rate(service: Service, texts: Sequence[str]) -> float:
-    """Searches a second of all clients together, each asking one query after another."""
+def _crowd_of_clients(connect: Connect, texts: Sequence[str]) -> None:
     waiting = deque(texts)
 
     def ask() -> None:
-        with Client(service) as client:
+        with connect() as client:
             while waiting:
-                client.search(waiting.popleft())
+                client.search(waiting.popleft(), LIMIT)
 
-    began = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as threads:
         for done in [threads.submit(ask) for _ in range(CLIENTS)]:
             done.result()
-    return len(texts) / (time.perf_counter() - began)
 
 
-class Client:
-    """One connection. A client that does more for each request would take part of the cores that are measured."""
-
-    def __init__(self, service: Service) -> None:
-        self._connection = HTTPConnection(urlsplit(service.url).netloc, timeout=60)
-        self._headers = {"authorization": f"Bearer {service.key}", "content-type": "application/json"}
-
-    def __enter__(self) -> "Client":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    def search(self, text: str) -> bytes:
-        """The body of the reply."""
-        body = orjson.dumps({"query": text, "max_num_results": LIMIT})
-        self._connection.request("POST", f"/v1/vector_stores/{STORE}/search", body, self._headers)
-        reply = self._connection.getresponse()
-        content = reply.read()
-        assert reply.status == 200, content
-        return content
+def _print_quality(judged: JudgedSet, servers: dict[str, Connect]) -> None:
+    """A document ranks by its best passage."""
+    rows = []
+    for server, connect in servers.items():
+        with connect() as client:
+            found = {key: client.documents(client.search(text, _DEPTH)) for key, text in judged.queries.items()}
+        measured = quality(found, judged.judgements)
+        rows.append([server, measured.queries, measured.ndcg_10, measured.recall_10, measured.mrr_10])
+    print_table(["", "queries", "nDCG@10", "recall@10", "MRR@10"], rows)
 
 
 def _print(times: dict[str, Times], base: Times) -> None:
     rows = []
     for name, taken in times.items():
-        alone = len(taken.seconds) == len(base.seconds)  # a crowd waits for itself: no ratio
-        over = taken.over_ms(base) if alone and taken is not base else None
-        rows.append([name, taken.p50_ms, taken.p95_ms, over, taken.p50_ms / base.p50_ms if alone else None])
+        over = None if taken is base else taken.over_ms(base)
+        rows.append([name, taken.p50_ms, taken.p95_ms, over, taken.p50_ms / base.p50_ms])
     print_table(_COLUMNS, rows)
 
 
@@ -171,11 +193,12 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(".citewell/bench"), help="where vectors are kept")
     parser.add_argument("--large", action="store_true", help="100,000 made-up chunks too")
     parser.add_argument("--queries", type=int, default=280, help="at most, of each kind; SciFact has 300")
+    parser.add_argument("--peer-python", type=Path, help="of an environment with txtai[api]; left out: no peer")
     arguments = parser.parse_args()
     print_heading("Search beside the bare engine")
     for chunks in (10_000, 100_000) if arguments.large else (10_000,):
         asyncio.run(made_up(chunks, arguments.queries))
-    asyncio.run(real(arguments.data, arguments.cache, arguments.queries))
+    asyncio.run(real(arguments.data, arguments.cache, arguments.queries, arguments.peer_python))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def serving(home: Path, settings: Mapping[str, str] | None = None, module: str =
     home.mkdir(parents=True, exist_ok=True)
     config, log = home / "citewell.toml", home / "serve.log"
     config.touch()
-    port = _free_port()
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CITEWELL_")}
     environment |= {"CITEWELL_HOME": str(home), "CITEWELL_CONFIG": str(config), **(settings or {})}
     command = [sys.executable, "-m", module, "serve", "--port", str(port)]
@@ -42,7 +42,7 @@ def serving(home: Path, settings: Mapping[str, str] | None = None, module: str =
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
         url = f"http://127.0.0.1:{port}"
-        _await_ready(url, process, log)
+        await_answer(f"{url}/readyz", process, log)
         yield Service(url, (home / "admin.key").read_text("utf-8").strip(), process.pid)
     finally:
         process.terminate()
@@ -53,17 +53,19 @@ def serving(home: Path, settings: Mapping[str, str] | None = None, module: str =
             process.wait()
 
 
-def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def await_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Returns when the process answers there with 200. Raises RuntimeError with the end of its log if it never does."""
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/readyz", timeout=5).status_code == httpx.codes.OK:
+            if httpx.get(url, timeout=5).status_code == httpx.codes.OK:
                 return
         time.sleep(0.1)
     raise RuntimeError(f"the service did not start:\n{log.read_text('utf-8', errors='replace')[-2000:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -52,13 +52,19 @@ class EmbeddingSettings(Section):
         default_factory=dict,
         description="What a million tokens cost by model, in your currency, for plans of builds. Left out: nothing.",
     )
-    url: str | None = Field(
+    url: str | tuple[str, ...] | None = Field(
         None,
         description="Where `citewell retrieval` runs the models, a reranker too: `unix:///path` or `http://host:port`. "
-        "Empty: they are run in this process.",
+        "Of several, in a list, the least busy is asked, and another where it fails. Empty: they are run in this "
+        "process.",
     )
     secret: SecretStr | None = Field(None, description="The secret it asks for. Empty: what `secret_file` holds.")
     secret_file: Path | None = Field(None, description="Empty: `retrieval.key` under the home directory.")
     timeout_s: float = Field(
         600, gt=0, le=3600, description="How long one call may take there, its wait in line included."
     )
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The addresses, always as several; none where the models are run here."""
+        return (self.url,) if isinstance(self.url, str) else self.url or ()

@@ -2,9 +2,10 @@
 
 import asyncio
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from api.deps import Reader, StateDep
+from api.disconnect import while_wanted
 from api.wire.embeddings import EmbeddingCreate, EmbeddingList
 from api.wire.models import ModelList, ModelObject
 from api.wire.rerank import RerankCreate, RerankList
@@ -55,27 +56,27 @@ async def get_model(state: StateDep, caller: Reader, model: str) -> ModelObject:
 
 
 @router.post("/embeddings")
-async def create_embeddings(state: StateDep, _caller: Reader, request: EmbeddingCreate) -> EmbeddingList:
+async def create_embeddings(http: Request, state: StateDep, _caller: Reader, request: EmbeddingCreate) -> EmbeddingList:
     """Vectors of texts, by a model that indexes use."""
     async with state.capacity:
         embedder = await state.models.named(request.model)
         spec = embedder.spec
         if request.dimensions not in (None, spec.dimension):
             raise InvalidRequest(f"'{request.model}' has {spec.dimension} dimensions.", param="dimensions")
-        vectors = await embedder.documents(request.texts)
+        vectors = await while_wanted(http, embedder.documents(request.texts))
     tokens = await asyncio.to_thread(_tokens, embedder.tokenizer, request.texts, spec.max_tokens)
     return EmbeddingList.of(vectors, request, tokens=tokens)
 
 
 @router.post("/rerank", response_model_exclude_none=True)
-async def create_rerank(state: StateDep, _caller: Reader, request: RerankCreate) -> RerankList:
+async def create_rerank(http: Request, state: StateDep, _caller: Reader, request: RerankCreate) -> RerankList:
     """Texts in the order in which they answer a query, by the reranker that searches use."""
     reranker = state.reranker
     if reranker is None or request.model != reranker.spec.name:
         known = f"Known: {reranker.spec.name}." if reranker else "None is set up: the operator's setting is `rerank`."
         raise NotFound(f"There is no reranker '{request.model}'. {known}", code="model_not_found", param="model")
     async with state.capacity:
-        scores = await reranker.scores(request.query, request.texts)
+        scores = await while_wanted(http, reranker.scores(request.query, request.texts))
     tokens = None
     if reranker.tokenizer is not None:
         tokens = await asyncio.to_thread(_tokens, reranker.tokenizer, [request.query, *request.texts])

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from indexes.catalog.commits import Commits
 from indexes.catalog.tables import IdempotencyKey
 from indexes.errors import Conflict, SettingsError, StorageFull, Unavailable
 from indexes.settings import CatalogSettings
@@ -41,6 +42,7 @@ class Database:
         self._reader = reader
         self._writer = writer
         self._threaded = threaded
+        self._commits = None if threaded is None else Commits(threaded)
 
     @property
     def engine(self) -> AsyncEngine:
@@ -74,8 +76,17 @@ class Database:
                 await connection.execution_options(isolation_level="REPEATABLE READ")
                 return await connection.run_sync(read)
 
+    def commits(self) -> int | None:
+        """A number that is another one after each commit of any process: while it stays, what was read still holds.
+
+        None where the database cannot tell at once. For the event loop only.
+        """
+        return None if self._commits is None else self._commits.count()
+
     async def close(self) -> None:
         """Close every connection."""
+        if self._commits is not None:
+            self._commits.close()
         if self._threaded is not None:
             await asyncio.to_thread(self._threaded.dispose)
         await self._reader.dispose()

@@ -147,21 +147,26 @@ def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Si
     rows = list(connection.execute(_sighted(view.snapshot_id), wanted))
     found = {row.id: Visible(chunk_of(row), row.file_id, row.filename, row.key, row.attributes) for row in rows}
     settled = len(found) == len(chunk_ids) and not (view.hidden and _was_replaced(connection, view))
-    # Points may have been lost after the view was taken: less was found than the view says.
-    settled = settled and connection.scalar(_FENCE, {"version_id": view.version.id}) == view.fence
     if settled and view.reused:
         # A revision that became current after this view may have been searched while it was half stored.
-        recent = any(row.updated_at > view.taken_at - _CLOCKS_APART_S for row in rows)
-        settled = not recent and _versions_are(connection, view)
-    return Sighting(found, settled)
+        settled = not any(row.updated_at > view.taken_at - _CLOCKS_APART_S for row in rows)
+    return Sighting(found, settled and _versions_are(connection, view))
 
 
 def _versions_are(connection: Connection, view: View) -> bool:
-    """Whether the same versions answer as in the view."""
-    place = {"store_id": view.store_id}
+    """Whether no points were lost after the view was taken, and where it was reused the same versions answer still."""
+    rows = list(connection.execute(_STANDING, {"store_id": view.store_id, "version_id": view.version.id}))
+    if not any(row.id == view.version.id and row.fence == view.fence for row in rows):
+        return False  # less was found than the view says
+    if not view.reused:
+        return True
     known = [(one.version.id, one.shadow_share, one.canary_share, one.fence) for one in view.candidates]
-    taking_part = [tuple(row) for row in connection.execute(_TAKING_PART, place)]
-    return connection.scalar(_LIVE, place) == view.version.id and taking_part == known
+    taking_part = [
+        (row.id, row.shadow_share, row.canary_share, row.fence)
+        for row in rows
+        if row.id != row.live_version and row.restoring_since is None
+    ]
+    return all(row.live_version == view.version.id for row in rows) and taking_part == known
 
 
 def _was_replaced(connection: Connection, view: View) -> bool:
@@ -189,17 +194,22 @@ def readable(snapshot_id: str | None) -> ColumnElement[bool]:
 
 
 # Made once: making a statement takes longer than SQLite needs to answer it.
-_LIVE = select(Store.live_version).where(Store.id == bindparam("store_id"), ~Store.deleting)
-_FENCE = select(IndexVersion.fence).where(IndexVersion.id == bindparam("version_id"))
-_TAKING_PART = (
-    select(IndexVersion.id, IndexVersion.shadow_share, IndexVersion.canary_share, IndexVersion.fence)
+_STANDING = (
+    select(
+        IndexVersion.id,
+        IndexVersion.shadow_share,
+        IndexVersion.canary_share,
+        IndexVersion.fence,
+        IndexVersion.restoring_since,
+        Store.live_version,
+    )
     .join(Store, Store.id == IndexVersion.store_id)
-    .where(IndexVersion.store_id == bindparam("store_id"), IndexVersion.id != Store.live_version)
-    .where((IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0), IndexVersion.restoring_since.is_(None))
+    .where(Store.id == bindparam("store_id"), ~Store.deleting)
+    .where(
+        (IndexVersion.id == bindparam("version_id")) | (IndexVersion.shadow_share > 0) | (IndexVersion.canary_share > 0)
+    )
     .order_by(IndexVersion.seq)
 )
-
-
 _ANSWERING = (
     select(
         IndexVersion.id,

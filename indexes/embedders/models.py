@@ -1,6 +1,7 @@
 """The embedding models of a process: each loaded once, when it is first needed, and shared by all callers."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from indexes.embedder import SharedEmbedder, Tokenizer
@@ -20,13 +21,13 @@ HASHING = HashingEmbedder().spec.name
 class Models:
     """Finds models by name or by the spec of a manifest.
 
-    With an `endpoint` they run there; what they are, and how they count text, is still read from their files here.
+    With `endpoints` they run there; what they are, and how they count text, is still read from their files here.
     """
 
-    def __init__(self, settings: EmbeddingSettings, cache: Path, endpoint: Endpoint | None = None) -> None:
+    def __init__(self, settings: EmbeddingSettings, cache: Path, endpoints: Sequence[Endpoint] = ()) -> None:
         self._settings = settings
         self._cache = cache
-        self._endpoint = endpoint
+        self._endpoints = endpoints
         self._resolving = asyncio.Lock()
         self._resolved: dict[str, Weights] = {}
         self._loading: dict[str, asyncio.Task[SharedEmbedder]] = {}
@@ -113,8 +114,8 @@ class Models:
 
     async def _load(self, name: str) -> SharedEmbedder:
         spec = await self._spec(name)
-        if self._endpoint is not None:
-            return RemoteEmbedder(self._endpoint, spec, self._tokenizer(name))
+        if self._endpoints:
+            return RemoteEmbedder(self._endpoints, spec, self._tokenizer(name))
         if name == HASHING:
             return BatchingEmbedder(HashingEmbedder())
         from indexes.embedders.sentence_transformer import SentenceTransformerEmbedder

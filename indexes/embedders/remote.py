@@ -1,4 +1,4 @@
-"""A model that another process has loaded: `citewell retrieval`, over a unix socket or HTTP."""
+"""A model that other processes have loaded: `citewell retrieval`, over a unix socket or HTTP."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from indexes.errors import Overloaded
 from indexes.manifest import EmbeddingSpec
 from indexes.model import Vector
 from indexes.remote.codec import unpack_vectors
-from indexes.remote.endpoint import Endpoint, encode
+from indexes.remote.endpoint import Endpoint
+from indexes.remote.servers import ModelServers
 
 
 class RemoteEmbedder:
-    """One model for one event loop. The server refuses a spec that is not the one of its own model (I6)."""
+    """One model for one event loop. A server refuses a spec that is not the one of its own model (I6)."""
 
-    def __init__(self, endpoint: Endpoint, spec: EmbeddingSpec, tokenizer: Tokenizer) -> None:
-        self._endpoint = endpoint
-        self._client = endpoint.async_client()
+    def __init__(self, endpoints: Sequence[Endpoint], spec: EmbeddingSpec, tokenizer: Tokenizer) -> None:
+        self._servers = ModelServers(endpoints)
         self._spec = spec
         self._tokenizer = tokenizer
 
@@ -32,11 +32,11 @@ class RemoteEmbedder:
         return self._tokenizer
 
     async def queries(self, texts: Sequence[str]) -> Vector:
-        """As `Embedder.embed_queries`. Raises Overloaded where the server is full, Unavailable where there is none."""
+        """As `Embedder.embed_queries`. Raises Overloaded where all servers are full, Unavailable where none answers."""
         return await self._rows("queries", texts)
 
     async def documents(self, texts: Sequence[str]) -> Vector:
-        """As `Embedder.embed_documents`. Waits for room where the server is full."""
+        """As `Embedder.embed_documents`. Waits for room where all servers are full."""
         while True:
             try:
                 return await self._rows("documents", texts)
@@ -45,10 +45,8 @@ class RemoteEmbedder:
 
     async def close(self) -> None:
         """Disconnect; the model goes on serving others."""
-        await self._client.aclose()
+        await self._servers.close()
 
     async def _rows(self, kind: str, texts: Sequence[str]) -> Vector:
-        content = encode({"spec": asdict(self._spec), "texts": list(texts)})
-        with self._endpoint.errors():
-            reply = await self._client.post(f"/embed/{kind}", content=content)
-        return unpack_vectors(self._endpoint.read(reply))
+        body = {"spec": asdict(self._spec), "texts": list(texts)}
+        return unpack_vectors(await self._servers.ask(f"/embed/{kind}", body))

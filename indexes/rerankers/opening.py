@@ -1,7 +1,7 @@
 """The reranker that the settings name."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,11 +21,11 @@ from indexes.settings import EmbeddingSettings
 
 
 async def open_reranker(
-    settings: RerankSettings, embedding: EmbeddingSettings, cache: Path, endpoint: Endpoint | None = None
+    settings: RerankSettings, embedding: EmbeddingSettings, cache: Path, endpoints: Sequence[Endpoint] = ()
 ) -> SharedReranker | None:
     """The reranker, whose model is loaded meanwhile; None where there is to be none.
 
-    With an `endpoint` a model that would be loaded here runs there. Its libraries are imported only here, because they
+    With `endpoints` a model that would be loaded here runs there. Its libraries are imported only here, because they
     take seconds. Raises SettingsError or NotFound where there is no such model.
     """
     match settings:
@@ -41,20 +41,20 @@ async def open_reranker(
 
             found = await asyncio.to_thread(find, settings.model, settings.sha256)
             cross_encoder = partial(CrossEncoderReranker.load, found, device=settings.device, threads=settings.threads)
-            return _here_or_there(found.spec, found.folder, cross_encoder, endpoint)
+            return _here_or_there(found.spec, found.folder, cross_encoder, endpoints)
         case MaxSimSettings():
             from indexes.embedders.weights import resolve
             from indexes.rerankers.maxsim import MaxSimReranker, maxsim_spec
 
             weights = await asyncio.to_thread(resolve, settings.model, embedding.models, cache)
             maxsim = partial(MaxSimReranker.load, weights, device=settings.device, threads=settings.threads)
-            return _here_or_there(maxsim_spec(weights.spec), weights.folder, maxsim, endpoint)
+            return _here_or_there(maxsim_spec(weights.spec), weights.folder, maxsim, endpoints)
 
 
 def _here_or_there(
-    spec: RerankerSpec, folder: Path, load: Callable[[], Reranker], endpoint: Endpoint | None
+    spec: RerankerSpec, folder: Path, load: Callable[[], Reranker], endpoints: Sequence[Endpoint]
 ) -> SharedReranker:
     tokenizer = FolderTokenizer(folder)
-    if endpoint is not None:
-        return RemoteReranker(endpoint, spec, tokenizer)
+    if endpoints:
+        return RemoteReranker(endpoints, spec, tokenizer)
     return LoadingReranker(spec, tokenizer, load)

@@ -1,4 +1,4 @@
-"""A reranker that another process has loaded: `citewell retrieval`, over a unix socket or HTTP."""
+"""A reranker that other processes have loaded: `citewell retrieval`, over a unix socket or HTTP."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -7,16 +7,16 @@ import numpy as np
 
 from indexes.embedder import Tokenizer
 from indexes.model import Vector
-from indexes.remote.endpoint import Endpoint, encode
+from indexes.remote.endpoint import Endpoint
+from indexes.remote.servers import ModelServers
 from indexes.reranker import RerankerSpec
 
 
 class RemoteReranker:
-    """One model for one event loop. The server refuses a spec that is not the one of its own model."""
+    """One model for one event loop. A server refuses a spec that is not the one of its own model."""
 
-    def __init__(self, endpoint: Endpoint, spec: RerankerSpec, tokenizer: Tokenizer) -> None:
-        self._endpoint = endpoint
-        self._client = endpoint.async_client()
+    def __init__(self, endpoints: Sequence[Endpoint], spec: RerankerSpec, tokenizer: Tokenizer) -> None:
+        self._servers = ModelServers(endpoints)
         self._spec = spec
         self._tokenizer = tokenizer
 
@@ -32,11 +32,9 @@ class RemoteReranker:
 
     async def scores(self, query: str, texts: Sequence[str]) -> Vector:
         """As `SharedReranker.scores`."""
-        content = encode({"spec": asdict(self._spec), "query": query, "texts": list(texts)})
-        with self._endpoint.errors():
-            reply = await self._client.post("/rerank", content=content)
-        return np.array(self._endpoint.read(reply)["scores"], dtype=np.float32)
+        body = {"spec": asdict(self._spec), "query": query, "texts": list(texts)}
+        return np.array((await self._servers.ask("/rerank", body))["scores"], dtype=np.float32)
 
     async def close(self) -> None:
         """Disconnect; the model goes on serving others."""
-        await self._client.aclose()
+        await self._servers.close()

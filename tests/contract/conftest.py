@@ -31,7 +31,7 @@ SECRET = "one that both sides know"
 class RetrievalServer:
     """Serves an engine, which it closes in the end, and the hashing model on a real unix socket."""
 
-    def __init__(self, engine: Engine, admitted: int = 32, reranker: SharedReranker | None = None) -> None:
+    def __init__(self, engine: Engine | None, admitted: int = 32, reranker: SharedReranker | None = None) -> None:
         # Socket paths are limited to 107 bytes, which a directory of pytest may exceed.
         self._folder = tempfile.TemporaryDirectory(prefix="citewell-")
         home = Path(self._folder.name)
@@ -60,7 +60,8 @@ class RetrievalServer:
         self._thread.join()
         self.served.reads.close()
         self.served.writes.close()
-        self.engine.close()
+        if self.engine is not None:
+            self.engine.close()
         self._folder.cleanup()
 
 
@@ -75,7 +76,7 @@ def serve_engine() -> Iterator[Callable[..., RetrievalServer]]:
     """Starts servers that end with the test."""
     servers: list[RetrievalServer] = []
 
-    def serve(engine: Engine, **given: Any) -> RetrievalServer:
+    def serve(engine: Engine | None, **given: Any) -> RetrievalServer:
         servers.append(RetrievalServer(engine, **given))
         return servers[-1]
 

@@ -168,7 +168,7 @@ def test_beyond_capacity_searches_are_refused_and_writes_wait(serve_engine: Serv
 
 async def test_models_elsewhere_are_as_models_here(serve_engine: Serve, tmp_path: Path) -> None:
     here, texts = HashingEmbedder(), ["one", "two words", "one"]
-    models = Models(EmbeddingSettings(model=HASHING), tmp_path, serve_engine(ExactEngine()).endpoint)
+    models = Models(EmbeddingSettings(model=HASHING), tmp_path, [serve_engine(ExactEngine()).endpoint])
     await models.load_default()
     embedder = await models.embedder(here.spec)
     assert isinstance(embedder, RemoteEmbedder)
@@ -181,7 +181,7 @@ async def test_models_elsewhere_are_as_models_here(serve_engine: Serve, tmp_path
 
 async def test_a_model_of_another_spec_is_refused(serve_engine: Serve) -> None:
     spec = replace(HashingEmbedder().spec, weights="1" * 64)
-    embedder = RemoteEmbedder(serve_engine(ExactEngine()).endpoint, spec, WordTokenizer())
+    embedder = RemoteEmbedder([serve_engine(ExactEngine()).endpoint], spec, WordTokenizer())
     with pytest.raises(ManifestMismatch):
         await embedder.documents(["text"])
     await embedder.close()
@@ -198,7 +198,7 @@ async def test_who_gives_up_makes_room_and_documents_wait_for_it(
 
     monkeypatch.setattr(HashingEmbedder, "embed_documents", gated)
     server = serve_engine(ExactEngine(), admitted=1)
-    embedder = RemoteEmbedder(server.endpoint, HashingEmbedder().spec, WordTokenizer())
+    embedder = RemoteEmbedder([server.endpoint], HashingEmbedder().spec, WordTokenizer())
     abandoned = asyncio.create_task(embedder.documents(["abandoned"]))
     while not server.served.embeddings.taken:
         await asyncio.sleep(0.01)

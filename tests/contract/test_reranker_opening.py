@@ -22,7 +22,7 @@ async def test_a_model_runs_here_or_where_the_endpoint_is(
     settings = CrossEncoderSettings(model=str(tiny_cross_encoder), device="cpu")
     here = await open_reranker(settings, EmbeddingSettings(), tmp_path)
     assert here is not None
-    there = await open_reranker(settings, EmbeddingSettings(), tmp_path, serve_engine(ExactEngine()).endpoint)
+    there = await open_reranker(settings, EmbeddingSettings(), tmp_path, [serve_engine(ExactEngine()).endpoint])
     assert isinstance(there, RemoteReranker)
     assert there.spec == here.spec
     assert (await here.scores("question", ["a text", "another"])).shape == (2,)
@@ -34,7 +34,7 @@ async def test_a_model_runs_here_or_where_the_endpoint_is(
 
 async def test_late_interaction_is_named_after_its_model(tmp_path: Path, serve_engine: Callable[..., Any]) -> None:
     endpoint = serve_engine(ExactEngine()).endpoint
-    there: SharedReranker | None = await open_reranker(MaxSimSettings(), EmbeddingSettings(), tmp_path, endpoint)
+    there: SharedReranker | None = await open_reranker(MaxSimSettings(), EmbeddingSettings(), tmp_path, [endpoint])
     assert there is not None
     assert there.spec.name == "maxsim-all-MiniLM-L6-v2"
     await there.close()

@@ -78,7 +78,7 @@ async def reranker(
             made = LoadingReranker(Open.spec, WORDS, Open)
         case "retrieval":
             endpoint = serve_engine(ExactEngine(), reranker=AnyLoop()).endpoint
-            made = RemoteReranker(endpoint, Open.spec, WORDS)
+            made = RemoteReranker([endpoint], Open.spec, WORDS)
         case protocol:
             made = ServerReranker(settings(server, protocol, batch=3))
     yield made
@@ -212,7 +212,7 @@ async def test_a_model_that_cannot_be_loaded_says_so_to_every_caller() -> None:
 
 async def test_retrieval_with_another_reranker_refuses(serve_engine: Callable[..., Any]) -> None:
     for serving, spec in ((AnyLoop(), RerankerSpec("words", "other weights")), (None, Gated.spec)):
-        reranker = RemoteReranker(serve_engine(ExactEngine(), reranker=serving).endpoint, spec, WORDS)
+        reranker = RemoteReranker([serve_engine(ExactEngine(), reranker=serving).endpoint], spec, WORDS)
         with pytest.raises(SettingsError, match="same `rerank` settings"):
             await reranker.scores("one", ["two"])
         await reranker.close()
