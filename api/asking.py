@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api import prompting
-from api.answer_policy import answer_policy
-from api.orders_policy import orders_policy
 from api.prompting import Place, PromptRef
 from api.response_draft import AskEvent, Searched
 from api.state import State
+from api.store_policy import store_policy
 from api.wire.chat import ChatCreate
 from api.wire.file_search import FileSearchTool
 from api.wire.filters import to_filter
@@ -20,6 +19,7 @@ from api.wire.responses import ResponseCreate
 from api.wire.search import RankingOptions
 from generation.condense import Standalone
 from generation.model import Answer, Answered, Question
+from generation.profile import profile_of
 from generation.settings import GenerationSettings, LlmSettings
 from indexes.catalog import responses, stores
 from indexes.errors import InvalidRequest, Unavailable
@@ -110,21 +110,11 @@ async def keep_trace(state: State, where: Target, question: Question, record: Re
 async def ask(state: State, where: Target, question: Question, record: Record) -> AsyncGenerator[AskEvent, None]:
     """Search, then answer; `record` is filled on the way. Past capacity the first event raises Overloaded."""
     async with state.capacity:
-        begun = time.perf_counter()
-        question = await _prepared(state, where, question, record)
-        started = time.perf_counter()
-        record.condense_ms = (started - begun) * 1e3
-        query = _query(state, where, question)
-        filtered = query.where is not None
-        question = await answer_policy(state, record.project, where.store_ids, question, filtered=filtered)
-        policy = await orders_policy(state, record.project, where.store_ids)
-        results = [await state.searcher.search(record.project, one, query) for one in where.store_ids]
-        found = [hit for result in results for hit in result.hits]
-        record.hits = sorted(found, key=lambda hit: -hit.scores.final)[: query.limit]
-        searched = time.perf_counter()
-        record.retrieve_ms = (searched - started) * 1e3
+        query, question = await _prepared(state, where, question, record)
+        await _search(state, where, query, record)
         yield Searched(query.queries, tuple(record.hits))
-        async with aclosing(state.answering.answer(where.answerer, question, record.hits, policy)) as events:
+        searched = time.perf_counter()
+        async with aclosing(state.answering.answer(where.answerer, question, record.hits)) as events:
             async for event in events:
                 if isinstance(event, Answered):
                     record.answer = event.answer
@@ -134,7 +124,32 @@ async def ask(state: State, where: Target, question: Question, record: Record) -
                 yield event
 
 
-async def _prepared(state: State, where: Target, question: Question, record: Record) -> Question:
+async def _prepared(state: State, where: Target, question: Question, record: Record) -> tuple[Query, Question]:
+    """What to search for; and the question as it stands without its history, with its prompt and what its stores want
+    of an answer."""
+    begun = time.perf_counter()
+    question = await _condensed(state, where, question, record)
+    record.condense_ms = (time.perf_counter() - begun) * 1e3
+    policy = await store_policy(state, record.project, where.store_ids)
+    query = _query(state, where, question)
+    return query, replace(
+        question,
+        answer_precision=policy.answer_precision,
+        orders=policy.orders,
+        filtered=query.where is not None,
+    )
+
+
+async def _search(state: State, where: Target, query: Query, record: Record) -> None:
+    """The best hits of all stores."""
+    begun = time.perf_counter()
+    results = [await state.searcher.search(record.project, one, query) for one in where.store_ids]
+    found = [hit for result in results for hit in result.hits]
+    record.hits = sorted(found, key=lambda hit: -hit.scores.final)[: query.limit]
+    record.retrieve_ms = (time.perf_counter() - begun) * 1e3
+
+
+async def _condensed(state: State, where: Target, question: Question, record: Record) -> Question:
     """The question with the prompt that it is answered by, and as it stands without its history."""
     if not state.answering.is_prompted(where.answerer):
         record.standalone = await state.answering.standalone(where.answerer, question)
@@ -204,6 +219,7 @@ def _trace(settings: GenerationSettings, where: Target, question: Question, reco
         "replay_of": record.replay_of,
         "unsupported": question.unsupported,
         "answer_precision": question.answer_precision,
+        "orders": question.orders,
         "hits": [
             {"chunk_id": hit.chunk.id, "revision_id": hit.chunk.revision_id, "fused": hit.scores.fused}
             for hit in record.hits
@@ -225,6 +241,7 @@ def _trace(settings: GenerationSettings, where: Target, question: Question, reco
 def _sampling(llm: LlmSettings, question: Question) -> dict[str, Any]:
     return {
         "model": llm.model,
+        "citations": profile_of(llm).citations,
         "temperature": llm.temperature if question.temperature is None else question.temperature,
         "top_p": question.top_p,
         "max_output_tokens": min(question.max_output_tokens or llm.max_output_tokens, llm.max_output_tokens),

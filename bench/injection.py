@@ -75,7 +75,7 @@ async def _asked(
     settings = GenerationSettings(abstain_below=least)
     answering = Answering({"extractive": ExtractiveAnswerer(settings, model.embed)}, settings)
     for one, sample in zip(planted, samples, strict=True):
-        async for event in answering.answer("extractive", Question(one.question), [one.hit], policy):
+        async for event in answering.answer("extractive", Question(one.question, orders=policy), [one.hit]):
             if isinstance(event, Answered):
                 reached[sample["kind"]] += one.reached(event.answer)
                 abstained += event.answer.abstained

@@ -82,9 +82,28 @@ class Calibration:
         return next(met, self._bars[-1].threshold if self._bars else 1.0)
 
 
-def nothing_found(question: Question) -> AbstainReason:
-    """Why there are no passages, as far as one may say without telling of documents that may not be seen (I9)."""
-    return AbstainReason.FILTERED if question.filtered else AbstainReason.NO_HITS
+class Abstention:
+    """When an answerer says that there is no answer instead of making one.
+
+    `below` is the least confidence, or with `precision` what the calibration says gives that share of right answers.
+    """
+
+    def __init__(self, below: float, precision: float | None, calibration: Calibration | None = None) -> None:
+        self._below = below
+        self._precision = precision
+        self._calibration = calibration or Calibration.shipped()
+
+    def confidence(self, passages: Sequence[Passage], evidence: Sequence[Evidence]) -> float:
+        """In 0..1; 0 without passages."""
+        return self._calibration.confidence(Signals.of(passages, evidence)) if passages else 0.0
+
+    def reason(self, question: Question, passages: Sequence[Passage], confidence: float) -> AbstainReason | None:
+        """Why there is no answer, as far as one may say without telling of documents that may not be seen (I9)."""
+        if not passages:
+            return AbstainReason.FILTERED if question.filtered else AbstainReason.NO_HITS
+        precision = question.answer_precision or self._precision
+        least = self._below if precision is None else self._calibration.threshold(precision)
+        return AbstainReason.LOW_CONFIDENCE if confidence < least else None
 
 
 def abstained(answer: Answer, reason: AbstainReason, passages: Sequence[Passage]) -> Iterator[AnswerEvent]:

@@ -6,21 +6,19 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 
-from generation.abstain import abstained
 from generation.budget import estimate_tokens
 from generation.chat_server import ChatServer
 from generation.cite import holds
 from generation.condense import Condenser, Standalone, by_rule
+from generation.even_handed import EvenHandedAnswerer
 from generation.extractive import ExtractiveAnswerer
 from generation.llm_answerer import LlmAnswerer
 from generation.model import (
-    AbstainReason,
     Answer,
     Answered,
     Answerer,
     AnswerEvent,
     CitationAdded,
-    OrdersPolicy,
     Passage,
     Question,
 )
@@ -88,7 +86,8 @@ class Answering:
                 stack.push_async_callback(client.aclose)
                 count = await asyncio.to_thread(counter, llm.tokenizer) if llm.tokenizer else estimate_tokens
                 answerer = LlmAnswerer(llm, settings, client, seed(), count=count)
-                answerers[llm.name] = VerifiedAnswerer(answerer, verifier, settings.unsupported)
+                verified = VerifiedAnswerer(answerer, verifier, settings.unsupported)
+                answerers[llm.name] = EvenHandedAnswerer(verified)
                 condensers[llm.name] = Condenser(llm.name, client, profile_of(llm).context_tokens, count)
             yield cls(answerers, settings, condensers)
 
@@ -125,22 +124,16 @@ class Answering:
             return by_rule(question.text, question.history)
         return await self._condensers[name].condense(question, prompt or seed("condense"))
 
-    async def answer(
-        self, name: str, question: Question, hits: Sequence[Hit], policy: OrdersPolicy | None = None
-    ) -> AsyncGenerator[AnswerEvent, None]:
+    async def answer(self, name: str, question: Question, hits: Sequence[Hit]) -> AsyncGenerator[AnswerEvent, None]:
         """Stream the answer of the answerer `name` from the best of `hits`, which come best first.
-
-        `policy` says what is done with hits that give orders to a model; None: what the settings say.
 
         Raises as `check` and `Answerer` do. Close the iterator to stop the work.
         """
         name = self.check(name)
         best = hits[: self._settings.max_passages]
-        passages, suspects = await asyncio.to_thread(screen, best, policy or self._settings.orders)
+        passages, suspects = await asyncio.to_thread(screen, best, question.orders or self._settings.orders)
         if best and not passages:
-            for event in abstained(Answer(text="", model=name, suspects=suspects), AbstainReason.FILTERED, ()):
-                yield event
-            return
+            question = replace(question, filtered=True)
         async with aclosing(self._answer(name, question, passages)) as events:
             async for event in events:
                 yield Answered(replace(event.answer, suspects=suspects)) if isinstance(event, Answered) else event

@@ -55,12 +55,24 @@ def find_conflict(question: str, found: Sequence[Candidate], scores: Sequence[fl
     return None
 
 
+def find_contradicted(question: str, found: Sequence[Candidate], cited: Sequence[Citation]) -> Conflict | None:
+    """A sentence that the citations quote and one that contradicts it; None where there is no such pair."""
+    for one in found:
+        scores = [citation.score for citation in cited if _quotes(citation, one)]
+        other = next((each for each in found if scores and _contradict(question, one, each)), None)
+        if other is not None:
+            return Conflict(one, other, (max(scores), max(scores)))
+    return None
+
+
 def told(conflict: Conflict, answer: Answer) -> Iterator[AnswerEvent]:
-    """The events of an answer that quotes both sides and takes none. `answer` holds what is known already."""
-    text = SAID[AbstainReason.CONFLICTING]
-    citations: list[Citation] = []
-    sentences: list[Sentence] = []
-    yield TextDelta(text)
+    """The events of an answer that quotes both sides and takes none, after what `answer` has said already."""
+    said = SAID[AbstainReason.CONFLICTING]
+    lead = f"\n\n{said}" if answer.text else said
+    text = answer.text + lead
+    citations = list(answer.citations)
+    sentences = list(answer.sentences)
+    yield TextDelta(lead)
     for side, score in zip((conflict.one, conflict.other), conflict.scores, strict=True):
         said = " ".join(side.text.split())
         lead = f"\n\n{side.passage.hit.key}: "
@@ -82,10 +94,18 @@ def told(conflict: Conflict, answer: Answer) -> Iterator[AnswerEvent]:
     )
 
 
+def _quotes(citation: Citation, one: Candidate) -> bool:
+    start = one.passage.hit.chunk.span.start
+    within = citation.source_start < start + one.end and citation.source_end > start + one.start
+    return within and citation.passage.number == one.passage.number
+
+
 def _contradict(question: str, one: Candidate, other: Candidate) -> bool:
     if one.passage.hit.key == other.passage.hit.key:
         return False
     asked = set(terms(question))
+    if len(asked & one.terms & other.terms) < _OF_QUESTION * len(asked):
+        return False  # most pairs: the rest is dear
     words, others = _words(one.text), _words(other.text)
     common = words & others
     if len(asked & common) < _OF_QUESTION * len(asked) or len(common) < _SAME_WORDS * len(words | others):

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
 from heapq import nlargest
 
-from generation.abstain import Calibration, Signals, abstained, nothing_found
+from generation.abstain import Abstention, Calibration, abstained
 from generation.candidates import Candidate, Evidence, candidates, is_stopped, weigh
 from generation.cite import quote
 from generation.conflict import find_conflict, told
@@ -41,32 +41,24 @@ class ExtractiveAnswerer:
     ) -> None:
         self._settings = settings
         self._embed = embed
-        self._calibration = calibration or Calibration.shipped()
+        self._abstention = Abstention(settings.abstain_below, settings.answer_precision, calibration)
 
     async def answer(self, question: Question, passages: Sequence[Passage]) -> AsyncGenerator[AnswerEvent, None]:
         """See `Answerer`."""
-        blank = Answer(text="", model=self.name)
-        if not passages:
-            for event in abstained(blank, nothing_found(question), passages):
-                yield event
-            return
         found = candidates(passages)
         evidence, scores = await rank(question.text, found, self._embed, self._settings.embedded_sentences)
-        confidence = self._calibration.confidence(Signals.of(passages, evidence))
+        confidence = self._abstention.confidence(passages, evidence)
         picks = choose(found, scores, self._settings.max_sentences)
-        weighed = replace(blank, confidence=confidence)
-        if confidence < self._least(question) or not picks:
-            events = abstained(weighed, AbstainReason.LOW_CONFIDENCE, passages)
+        blank = Answer(text="", model=self.name, confidence=confidence)
+        reason = self._abstention.reason(question, passages, confidence)
+        if reason is not None or not picks:
+            events = abstained(blank, reason or AbstainReason.LOW_CONFIDENCE, passages)
         elif conflict := find_conflict(question.text, found, scores):
-            events = told(conflict, weighed)
+            events = told(conflict, blank)
         else:
-            events = _quoted(picks, weighed)
+            events = _quoted(picks, blank)
         for event in events:
             yield event
-
-    def _least(self, question: Question) -> float:
-        precision = question.answer_precision or self._settings.answer_precision
-        return self._settings.abstain_below if precision is None else self._calibration.threshold(precision)
 
 
 async def rank(

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from generation.abstain import Calibration, Signals, abstained
+from generation.abstain import Abstention, Calibration, abstained
 from generation.budget import CountTokens, estimate_tokens, fit, recent
 from generation.candidates import candidates, weigh
 from generation.cited_json import FORMAT, CitedJsonReader, schema
@@ -57,20 +57,18 @@ class LlmAnswerer:
         self._llm = llm
         self._profile = profile_of(llm)
         self._constrained = self._profile.citations == "json"
-        self._abstain_below = settings.llm_abstain_below
+        self._abstention = Abstention(settings.llm_abstain_below, settings.answer_precision, calibration)
         self._client = client
         self._prompt = prompt
-        self._calibration = calibration or Calibration.shipped()
         self._count = count
 
     async def answer(self, question: Question, passages: Sequence[Passage]) -> AsyncGenerator[AnswerEvent, None]:
         """See `Answerer`."""
         prompt = question.prompt or self._prompt
         evidence = weigh(question.standalone or question.text, candidates(passages))
-        confidence = self._calibration.confidence(Signals.of(passages, evidence))
+        confidence = self._abstention.confidence(passages, evidence)
         blank = Answer(text="", model=self.name, confidence=confidence, prompt_version=prompt.label)
-        if not passages or confidence < self._abstain_below:
-            reason = AbstainReason.LOW_CONFIDENCE if passages else AbstainReason.NO_HITS
+        if reason := self._abstention.reason(question, passages, confidence):
             for event in abstained(blank, reason, passages):
                 yield event
             return

@@ -116,7 +116,7 @@ class Turn:
 class Question:
     """What is asked. `instructions` are the app's own; `history` is oldest first.
 
-    `unsupported` and `answer_precision` are None for the platform's own. `filtered` says that only some of the
+    `unsupported`, `answer_precision` and `orders` are None for the platform's own. `filtered` says that not all
     documents were allowed.
     """
 
@@ -130,6 +130,7 @@ class Question:
     max_output_tokens: int | None = None
     unsupported: SupportPolicy | None = None
     answer_precision: float | None = None
+    orders: OrdersPolicy | None = None
     filtered: bool = False
 
 

@@ -77,8 +77,9 @@ class GenerationSettings(Section):
         None,
         gt=0,
         lt=1,
-        description="In place of `abstain_below`: the share of extractive answers that shall be to questions which the "
-        "documents answer, if they answer half of all. A store sets its own by metadata `citewell.answer_precision`.",
+        description="In place of `abstain_below` and `llm_abstain_below`: the share of answers that shall be to "
+        "questions which the documents answer, if they answer half of all. A store's metadata "
+        "`citewell.answer_precision` goes first.",
     )
     llm_abstain_below: float = Field(
         0.1, ge=0, le=1, description="Confidence in the passages under which a language model is not even asked."

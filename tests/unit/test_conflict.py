@@ -1,10 +1,15 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
 import pytest
 
-from generation.abstain import Bar, Calibration
+from generation.abstain import SAID, Bar, Calibration
+from generation.answering import Answering
 from generation.cite import holds
 from generation.extractive import ExtractiveAnswerer
-from generation.model import AbstainReason, Answer, Answered, Passage, Question
-from generation.settings import GenerationSettings
+from generation.model import AbstainReason, Answer, Answered, Passage, Question, TextDelta
+from generation.scripted_llm import Reply, scripted_llm
+from generation.settings import GenerationSettings, LlmSettings
 from indexes.model import Chunk, Hit, Scores, Span
 
 
@@ -13,8 +18,29 @@ def passage(number: int, text: str, key: str) -> Passage:
     return Passage(number, Hit(chunk, Scores(0.5, dense=0.8), "vs", "ixv", key, key, key, {}))
 
 
+def passages_of(texts: tuple[str, ...]) -> list[Passage]:
+    return [passage(number, text, f"{number}.md") for number, text in enumerate(texts, start=1)]
+
+
+@asynccontextmanager
+async def model_saying(text: str) -> AsyncIterator[Callable[..., Awaitable[Answer]]]:
+    async with scripted_llm(Reply([text])) as llm:
+        server = LlmSettings(name="m", base_url=llm.base_url, model="m")
+        async with Answering.open(GenerationSettings(llms=(server,))) as answering:
+
+            async def ask_model(question: Question, *texts: str) -> Answer:
+                hits = [each.hit for each in passages_of(texts)]
+                events = [event async for event in answering.answer("m", question, hits)]
+                said = "".join(event.text for event in events if isinstance(event, TextDelta))
+                assert isinstance(events[-1], Answered)
+                assert said == events[-1].answer.text
+                return events[-1].answer
+
+            yield ask_model
+
+
 async def ask(question: Question, *texts: str, precision: float | None = None) -> Answer:
-    passages = [passage(number, text, f"{number}.md") for number, text in enumerate(texts, start=1)]
+    passages = passages_of(texts)
     settings = GenerationSettings(answer_precision=precision)
     *_, last = [event async for event in ExtractiveAnswerer(settings).answer(question, passages)]
     assert isinstance(last, Answered)
@@ -44,6 +70,27 @@ async def test_documents_that_contradict_each_other_are_both_quoted(
         assert all(answer.text[one.answer_start : one.answer_end] == one.quote for one in answer.citations)
         assert "1.md" in answer.text
         assert "2.md" in answer.text
+
+
+async def test_a_language_model_that_takes_a_side_is_followed_by_both() -> None:
+    said = "The office is closed on Sundays."
+    texts = (said, "The office is closed on Mondays.", "The office has a garden.")
+    async with model_saying("The office is closed on Sundays [1].") as ask_model:
+        answer = await ask_model(Question("When is the office closed?"), *texts)
+        agreed = await ask_model(Question("When is the office closed?"), said, *texts[2:])
+    assert (answer.abstained, answer.abstain_reason) == (True, AbstainReason.CONFLICTING)
+    assert answer.text == f"{said}\n\n{SAID[AbstainReason.CONFLICTING]}\n\n1.md: {said}\n\n2.md: {texts[1]}"
+    assert [citation.quote for citation in answer.citations] == [said, said, texts[1]]
+    assert all(holds(citation) for citation in answer.citations)
+    assert [answer.text[one.start : one.end] for one in answer.sentences] == [said, said, texts[1]]
+    assert (agreed.abstained, agreed.text) == (False, said)
+
+
+async def test_a_language_model_abstains_for_the_same_reasons() -> None:
+    async with model_saying("It is on the second floor [1].") as ask_model:
+        filtered = await ask_model(Question("Who?", filtered=True))
+        unsure = await ask_model(Question("When does it open?", answer_precision=0.99), "It is on the second floor.")
+    assert (filtered.abstain_reason, unsure.abstain_reason) == (AbstainReason.FILTERED, AbstainReason.LOW_CONFIDENCE)
 
 
 async def test_nothing_found_says_whether_a_filter_was_set_and_no_more() -> None:

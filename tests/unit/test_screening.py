@@ -1,6 +1,7 @@
 """Passages that give orders, and what a model that follows them may say."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 
@@ -41,7 +42,7 @@ async def test_a_passage_that_gives_orders_is_treated_as_the_policy_says(
 ) -> None:
     hits = (hit("planted", PLANTED), hit("plain", PLAIN))
     async with Answering.open(GenerationSettings(abstain_below=0.0)) as answering:
-        answer = await whole(answering.answer("extractive", QUESTION, hits, policy))
+        answer = await whole(answering.answer("extractive", replace(QUESTION, orders=policy), hits))
     assert {one.passage.hit.chunk.id for one in answer.citations} <= quoted
     assert answer.citations
     assert [(one.hit.chunk.id, one.excluded) for one in answer.suspects] == suspects

@@ -50,3 +50,6 @@ async def test_requests_drop_what_does_not_stand_and_stores_set_their_precision(
             await client.vector_stores.update(store, metadata={"citewell.answer_precision": "sure"})
             with pytest.raises(openai.BadRequestError, match="answer_precision"):
                 await ask("extractive")
+            await client.vector_stores.update(store, metadata={"citewell.orders": "forbid"})
+            with pytest.raises(openai.BadRequestError, match=r"citewell\.orders.*'forbid'.*exclude, flag, allow"):
+                await ask("extractive")
