@@ -4,9 +4,9 @@
 
 For clustered vectors of each size, and for the real ones that `bench.quality` kept: recall@10 against an exact search,
 times, queries a second of one and of sixteen clients, build time, memory and disk; filters that leave 0.1, 1, 10 and
-100 %. Every rival is a process of its own, one builds at a time, and they take turns in several rounds, so that a busy
-machine slows all of them. A rival with a knob gets the smallest value that finds 97 % (`effort`). A million takes about
-an hour, most of it building.
+100 %. Every rival is built in a process of its own, one at a time, and served by another; they take turns in several
+rounds, so that a busy machine slows all of them. A rival with a knob gets the smallest value that finds 97 %: `effort`.
+A million takes more than an hour, most of it building; with `--keep FOLDER` what is built stays there for the next run.
 """
 
 import argparse
@@ -17,88 +17,83 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.ann_child import Built, Child, child
+from bench.ann_child import Child, Measured, Opened, build, child
 from bench.ann_data import SHARES, Collection, clustered, real
 from bench.ann_rivals import rivals
+from bench.ann_verdict import COMPARED_COLUMNS, GROWTH_COLUMNS, Costs, Turns, compared, growth
 from bench.report import print_heading, print_table
 
-_ROUNDS = 3
+_ROUNDS = 5
 _CLIENTS = (1, 16)
 _COLUMNS = ("", "effort", "recall@10", "p50 ms", "p95 ms", "p99 ms")
 _COST_COLUMNS = ("", "build s", "memory MiB", "mapped MiB", "disk MiB", *(f"queries/s, {n} clients" for n in _CLIENTS))
 
-Growth = dict[str, dict[str, list[tuple[int, float]]]]
 
-
-def compare(collection: Collection, only: Sequence[str], folder: Path, growth: Growth) -> None:
-    """Prints the tables of one collection."""
+def compare(collection: Collection, only: Sequence[str], folder: Path) -> tuple[dict[float, Turns], dict[str, Costs]]:
+    """Prints the tables of one collection; gives the turns for each filter, and what each rival costs."""
     rows = len(collection.levels)
     names = [name for name in rivals(rows) if not only or name in only]
     print(f"{collection.name} vectors, {collection.queries.shape[1]} dimensions, {len(collection.queries)} queries\n")
+    seconds = {}
+    for name in names:
+        seconds[name] = build(name, collection, folder / name.replace(" ", "-"))
+        print(f"  built: {name}, {seconds[name]:.1f} s", flush=True)
     with contextlib.ExitStack() as stack:
-        children, built = [], {}
+        children: list[Child] = []
+        opened: dict[str, Opened] = {}
         for name in names:
-            one = stack.enter_context(child(name, collection, folder / name.replace(" ", "-")))
-            built[name] = one.built()
-            children.append(one)
-            print(f"  built: {name}, {built[name].seconds:.1f} s", flush=True)
+            children.append(stack.enter_context(child(name, collection, folder / name.replace(" ", "-"))))
+            opened[name] = children[-1].opened()
+            print(f"  open: {name}", flush=True)
         print()
-        for share in SHARES:
-            _filtered(children, built, share, rows, growth)
-        _costs(children, built, rows, growth)
+        turns = {share: _turns(children, share) for share in SHARES}
+        for share, taken in turns.items():
+            _print_turns(share, taken, opened)
+        _print_costs(children, opened, seconds)
+    costs = {
+        name: Costs(
+            rows,
+            float(np.median([turn.p50_ms for turn in turns[1.0][name]])),
+            seconds[name],
+            one.memory_mib,
+            one.disk_mib,
+        )
+        for name, one in opened.items()
+    }
+    return turns, costs
 
 
-def _filtered(children: Sequence[Child], built: dict[str, Built], share: float, rows: int, growth: Growth) -> None:
-    turns = {one.name: [one.measure(share) for one in (one,)] for one in children}
-    for _ in range(_ROUNDS - 1):
+def _turns(children: Sequence[Child], share: float) -> Turns:
+    turns: Turns = {one.name: [] for one in children}
+    for _ in range(_ROUNDS):
         for one in children:
-            turns[one.name].append(one.measure(share))
-    table = []
-    for name, measured in turns.items():
-        taken = [turn for turn in measured if turn]
-        if not taken:
-            table.append([name, "no filter"])
-            continue
-        times = np.concatenate([turn.seconds for turn in taken]) * 1e3
-        p50, p95, p99 = (float(np.percentile(times, part)) for part in (50, 95, 99))
-        table.append([name, built[name].efforts[share] or None, taken[0].recall, p50, p95, p99])
-        if share == 1:
-            growth.setdefault(name, {}).setdefault("p50", []).append((rows, p50))
+            if measured := one.measure(share):
+                turns[one.name].append(measured)
+    return turns
+
+
+def _print_turns(share: float, turns: Turns, opened: dict[str, Opened]) -> None:
     print(f"Filter leaves {share:.1%}" if share < 1 else "No filter")
-    print_table(_COLUMNS, [[*row, *[None] * (len(_COLUMNS) - len(row))] for row in table])
+    table = [[name, *_times(taken, opened[name].efforts[share])] for name, taken in turns.items() if taken]
+    print_table(_COLUMNS, table)
 
 
-def _costs(children: Sequence[Child], built: dict[str, Built], rows: int, growth: Growth) -> None:
+def _times(taken: Sequence[Measured], effort: int) -> list[object]:
+    times = np.concatenate([turn.seconds for turn in taken]) * 1e3
+    return [effort or None, taken[0].recall, *(float(np.percentile(times, part)) for part in (50, 95, 99))]
+
+
+def _print_costs(children: Sequence[Child], opened: dict[str, Opened], seconds: dict[str, float]) -> None:
     rates: dict[str, list[list[float]]] = {one.name: [[] for _ in _CLIENTS] for one in children}
     for _ in range(_ROUNDS):
         for one in children:
             for at, clients in enumerate(_CLIENTS):
                 rates[one.name][at].append(one.crowd(clients))
     table = []
-    for name, facts in built.items():
-        costs = (facts.seconds, facts.anonymous_mib, facts.mapped_mib, facts.disk_mib)
+    for name, facts in opened.items():
+        costs = (seconds[name], facts.anonymous_mib, facts.mapped_mib, facts.disk_mib)
         table.append([name, *costs, *(int(np.median(each)) for each in rates[name])])
-        memory = facts.anonymous_mib + facts.mapped_mib
-        for what, value in (("build", facts.seconds), ("memory", memory), ("disk", facts.disk_mib)):
-            growth[name].setdefault(what, []).append((rows, value))
     print_table(_COST_COLUMNS, table)
-
-
-def _exponents(growth: Growth) -> None:
-    """The slopes of straight lines through the logarithms: 1 grows as the rows do, 0 not at all."""
-    kinds = ("p50", "build", "memory", "disk")
-    table = []
-    for name, costs in growth.items():
-        if all(len(costs.get(kind, ())) > 1 for kind in kinds):
-            table.append([name, *(_slope(costs[kind]) for kind in kinds)])
-    if table:
-        print("Growth with the number of rows n: fitted exponent b of cost = a n^b, clustered vectors")
-        print_table(("", *kinds), table)
-
-
-def _slope(points: Sequence[tuple[int, float]]) -> float:
-    sizes, costs = np.log(np.maximum(np.array(points, dtype=float), 1e-3)).T
-    return float(np.polyfit(sizes, costs, 1)[0])
 
 
 def main() -> None:
@@ -108,17 +103,27 @@ def main() -> None:
     parser.add_argument("--sizes", default="10000,100000", help="of clustered vectors")
     parser.add_argument("--only", default="", help="names of rivals; empty: all")
     parser.add_argument("--queries", type=int, default=300)
+    parser.add_argument("--keep", type=Path, help="folder where what is built stays")
     arguments = parser.parse_args()
-    only = [name for name in arguments.only.split(",") if name]
     print_heading("Dense search, side by side")
-    growth: Growth = {}
-    for kept in sorted(arguments.cache.glob("all-MiniLM-L6-v2-*.npz"))[:1]:
-        with tempfile.TemporaryDirectory(prefix="citewell-bench-") as folder:
-            compare(real(kept, arguments.queries, Path(folder)), only, Path(folder), {})
-    for size in map(int, filter(None, arguments.sizes.split(","))):
-        with tempfile.TemporaryDirectory(prefix="citewell-bench-") as folder:
-            compare(clustered(size, arguments.queries, Path(folder)), only, Path(folder), growth)
-    _exponents(growth)
+    verdicts: list[list[object]] = []
+    costs: list[dict[str, Costs]] = []
+    for name in [
+        *sorted(arguments.cache.glob("all-MiniLM-L6-v2-*.npz"))[:1],
+        *map(int, filter(None, arguments.sizes.split(","))),
+    ]:
+        with contextlib.ExitStack() as stack:
+            kept = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="citewell-bench-")))
+            folder = kept / str(name if isinstance(name, int) else name.stem)
+            folder.mkdir(parents=True, exist_ok=True)
+            collection = (clustered if isinstance(name, int) else real)(name, arguments.queries, folder)
+            turns, cost = compare(collection, [one for one in arguments.only.split(",") if one], folder)
+        verdicts += [row for share, taken in turns.items() for row in compared(collection.name, share, taken)]
+        costs += [cost] if isinstance(name, int) else []
+    print("Our fastest engine beside the fastest peer of equal recall (within 0.01): median of the rounds' ratios")
+    print_table(COMPARED_COLUMNS, verdicts)
+    print("Growth with the number of rows n: fitted exponent b of cost = a n^b, clustered vectors")
+    print_table(GROWTH_COLUMNS, growth(costs))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""One rival in a process of its own, so that its memory is its own: built once, then measured whenever it is asked."""
+"""One rival in processes of its own, so that its memory is its own: one builds it, one is measured whenever asked."""
 
 import contextlib
 import multiprocessing
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.ann_data import LIMIT, Collection
+from bench.ann_data import Collection
 from bench.ann_rivals import Rival, rivals
 
 RECALL = 0.97
@@ -22,14 +23,18 @@ _CROWD_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """What it took."""
+class Opened:
+    """What it takes while it serves, and the effort it needs for each filter."""
 
-    seconds: float
     anonymous_mib: float
     mapped_mib: float
     disk_mib: float
     efforts: dict[float, int]
+
+    @property
+    def memory_mib(self) -> float:
+        """Of both kinds."""
+        return self.anonymous_mib + self.mapped_mib
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,11 @@ class Measured:
 
     seconds: list[float]
     recall: float
+
+    @property
+    def p50_ms(self) -> float:
+        """Of this turn."""
+        return float(np.median(self.seconds)) * 1e3
 
 
 class Child:
@@ -48,10 +58,10 @@ class Child:
         self._connection = connection
         self._process = process
 
-    def built(self) -> Built:
-        """Waits for the building."""
-        built: Built = self._connection.recv()
-        return built
+    def opened(self) -> Opened:
+        """Waits until it serves."""
+        opened: Opened = self._connection.recv()
+        return opened
 
     def measure(self, share: float) -> Measured | None:
         """One query after another; None where it cannot filter."""
@@ -74,9 +84,21 @@ class Child:
             self._process.kill()
 
 
+def build(name: str, collection: Collection, folder: Path) -> float:
+    """Seconds that it took, by the note of an earlier run where that was built to its end."""
+    note = folder / "seconds"
+    if not note.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        process = multiprocessing.get_context("spawn").Process(target=_build, args=(name, collection, folder, note))
+        process.start()
+        process.join()
+    return float(note.read_text())
+
+
 @contextlib.contextmanager
 def child(name: str, collection: Collection, folder: Path) -> Iterator[Child]:
-    """A process for the length of the block; it begins to build at once."""
+    """A process for the length of the block, which serves what was built."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(name, collection, folder, theirs), daemon=True)
@@ -90,68 +112,78 @@ def child(name: str, collection: Collection, folder: Path) -> Iterator[Child]:
             one.end()
 
 
+def _build(name: str, collection: Collection, folder: Path, note: Path) -> None:
+    rival = rivals(len(collection.levels))[name]
+    began = time.perf_counter()
+    rival.build(collection, folder)
+    note.write_text(str(time.perf_counter() - began))
+
+
 def _serve(name: str, collection: Collection, folder: Path, connection: Connection) -> None:
     rival = rivals(len(collection.levels))[name]
-    folder.mkdir(parents=True)
     before = _resident()
-    began = time.perf_counter()
-    rival.build(collection.vectors, collection.levels, folder)
-    seconds = time.perf_counter() - began
-    efforts = {share: _effort(rival, collection, share) for share in rival.shares}
-    after = _resident()
+    rival.open(collection, folder)
+    asked = _Asked(rival, collection)
+    efforts = {share: asked.effort(share) for share in rival.shares}
+    grown = [(now - then) / 1024 for now, then in zip(_resident(), before, strict=True)]
     disk = sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
-    grown = [(now - then) / 1024 for now, then in zip(after, before, strict=True)]
-    connection.send(Built(seconds, grown[0], grown[1], disk / 2**20, efforts))
+    connection.send(Opened(grown[0], grown[1], disk / 2**20, efforts))
     while True:
         match connection.recv():
             case ("one", share):
-                known = share in rival.shares
-                connection.send(_measure(rival, collection, share, efforts[share]) if known else None)
+                connection.send(asked.measure(share, efforts[share]) if share in rival.shares else None)
             case ("crowd", clients):
-                connection.send(_crowd(rival, collection, clients, efforts[1.0]))
+                connection.send(asked.crowd(clients, efforts[1.0]))
             case _:
                 return
 
 
-def _measure(rival: Rival, collection: Collection, share: float, effort: int, first: int = 0) -> Measured:
-    seconds, hits = [], 0
-    truth = collection.truth[share]
-    queries = range(first, len(collection.queries))
-    for number in queries:
-        query = collection.queries[number]
+class _Asked:
+    """A rival that is open, with questions and the right answers."""
+
+    def __init__(self, rival: Rival, collection: Collection) -> None:
+        self._rival = rival
+        self._queries = [np.array(query) for query in collection.queries]
+        self._nearest = {share: collection.nearest(share) for share in rival.shares}
+
+    def effort(self, share: float) -> int:
+        """The smallest that finds enough."""
+        first = max(0, len(self._queries) - _TUNING)
+        for effort in self._rival.efforts:
+            if self.measure(share, effort, first).recall >= RECALL:
+                return effort
+        return self._rival.efforts[-1] if self._rival.efforts else 0
+
+    def measure(self, share: float, effort: int, first: int = 0) -> Measured:
+        """All queries, or those from `first` on."""
+        seconds, hits, wanted = [], 0, 0
+        for query, nearest in zip(self._queries[first:], self._nearest[share][first:], strict=True):
+            began = time.perf_counter()
+            found = self._rival.search(query, share, effort)
+            seconds.append(time.perf_counter() - began)
+            hits += len(nearest & {one[0] for one in found})
+            wanted += len(nearest)
+        return Measured(seconds, hits / wanted)
+
+    def crowd(self, clients: int, effort: int) -> float:
+        """Queries a second of so many threads, without a filter."""
+        done, stop = [0] * clients, threading.Event()
+
+        def ask(client: int) -> None:
+            at = int(np.random.default_rng(client).integers(len(self._queries)))
+            while not stop.is_set():
+                self._rival.search(self._queries[(at + done[client]) % len(self._queries)], 1.0, effort)
+                done[client] += 1
+
+        threads = [threading.Thread(target=ask, args=(client,)) for client in range(clients)]
         began = time.perf_counter()
-        found = rival.search(query, share, effort)
-        seconds.append(time.perf_counter() - began)
-        hits += len(rival.rows(found) & set(truth[number].tolist()))
-    return Measured(seconds, hits / (len(queries) * min(LIMIT, truth.shape[1])))
-
-
-def _effort(rival: Rival, collection: Collection, share: float) -> int:
-    first = max(0, len(collection.queries) - _TUNING)
-    for effort in rival.efforts:
-        if _measure(rival, collection, share, effort, first).recall >= RECALL:
-            return effort
-    return rival.efforts[-1] if rival.efforts else 0
-
-
-def _crowd(rival: Rival, collection: Collection, clients: int, effort: int) -> float:
-    done, stop = [0] * clients, threading.Event()
-
-    def ask(client: int) -> None:
-        at = np.random.default_rng(client).integers(len(collection.queries))
-        while not stop.is_set():
-            rival.search(collection.queries[(at + done[client]) % len(collection.queries)], 1.0, effort)
-            done[client] += 1
-
-    threads = [threading.Thread(target=ask, args=(client,)) for client in range(clients)]
-    began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    time.sleep(_CROWD_S)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    return sum(done) / (time.perf_counter() - began)
+        for thread in threads:
+            thread.start()
+        time.sleep(_CROWD_S)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        return sum(done) / (time.perf_counter() - began)
 
 
 def _resident() -> tuple[int, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.ids import chunk_id
 from indexes.model import Vector
 
 SHARES = (1.0, 0.1, 0.01, 0.001)
@@ -37,6 +38,15 @@ class Collection:
         rows: Vector = np.load(self.path, mmap_mode="r")
         return rows
 
+    @property
+    def ids(self) -> list[str]:
+        """Of the chunk in each row, made anew."""
+        return [_chunk(row) for row in range(len(self.levels))]
+
+    def nearest(self, share: float) -> list[set[str]]:
+        """The ids of what an exact search finds for each query."""
+        return [set(map(_chunk, rows)) for rows in self.truth[share].tolist()]
+
     @classmethod
     def of(cls, name: str, vectors: Vector, queries: Vector, folder: Path) -> "Collection":
         """Saves the vectors and searches them exactly."""
@@ -47,6 +57,10 @@ class Collection:
         levels = np.repeat((order + 0.5) / documents, REVISION_ROWS)[: len(vectors)]
         truth = {share: _nearest(vectors, queries, levels < share) for share in SHARES}
         return cls(name, path, queries, levels, truth)
+
+
+def _chunk(row: int) -> str:
+    return chunk_id(f"rev_{row // REVISION_ROWS}", "c", row)
 
 
 def clustered(rows: int, queries: int, folder: Path) -> Collection:
@@ -87,6 +101,6 @@ def _nearest(vectors: Vector, queries: Vector, allowed: NDArray[np.bool_]) -> ND
         part = rows[start : start + _BLOCK]
         scores = np.hstack([best_scores, queries @ vectors[part].T])
         numbers = np.hstack([best_rows, np.broadcast_to(part, (len(queries), len(part)))])
-        top = np.argsort(-scores, axis=1)[:, :LIMIT]
+        top = np.argpartition(-scores, min(LIMIT, scores.shape[1]) - 1, axis=1)[:, :LIMIT]
         best_scores, best_rows = np.take_along_axis(scores, top, axis=1), np.take_along_axis(numbers, top, axis=1)
     return best_rows

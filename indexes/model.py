@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,9 +145,11 @@ class Page:
     next: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """One chunk found by one kind of search. Higher scores are better: cosine, or BM25."""
+class Match(NamedTuple):
+    """One chunk found by one kind of search. Higher scores are better: cosine, or BM25.
+
+    A tuple, because hundreds are made for one question: a third of the time of a frozen dataclass.
+    """
 
     chunk_id: str
     revision_id: str

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import faiss
-import numpy as np
 
 from indexes.engines.faiss_scan import Nearest, products
-from indexes.engines.gpu_device import DeviceFailure
+from indexes.engines.gpu_device import DeviceFailure, nearest
 from indexes.engines.gpu_plan import Placement
+from indexes.engines.shared_pass import SharedPass
 from indexes.errors import SettingsError
 from indexes.model import Vector
 
@@ -62,17 +62,18 @@ class CudaIndex:
 
     def __init__(self, index: faiss.Index, calling: threading.Lock, vectors: Vector | None) -> None:
         self._index = index
-        self._calling = calling
+        self._pass = SharedPass(self._answer, calling)
         self._vectors = vectors
 
     def search(self, query: Vector, fetch: int) -> Nearest:
-        wanted = fetch if self._vectors is None else min(_SURPLUS * fetch, len(self._vectors))
-        with self._calling, _device_errors():
-            scores, rows = self._index.search(query[None], wanted)
-        found = rows[0][rows[0] >= 0].astype(np.int64)
         if self._vectors is None:
-            return Nearest(found, scores[0][rows[0] >= 0])
-        return Nearest(found, products(self._vectors, query, found))
+            return self._pass.search(query, fetch)
+        found = self._pass.search(query, min(_SURPLUS * fetch, len(self._vectors)))
+        return Nearest(found.rows, products(self._vectors, query, found.rows))
+
+    def _answer(self, queries: Vector, fetch: int) -> list[Nearest]:
+        with _device_errors():
+            return nearest(self._index, queries, fetch)
 
 
 def cuda_device(*, required: bool) -> CudaDevice | None:

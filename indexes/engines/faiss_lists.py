@@ -6,6 +6,7 @@ lists. These hold row numbers only, and a filtered search opens more lists until
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 
 import faiss
 import numpy as np
@@ -16,7 +17,7 @@ from indexes.model import Vector
 
 _TRAINING_ROWS = 48  # for each centroid: more do not make better ones (FAISS warns below 39)
 _ROUNDS = 8
-_WIDEN = 4
+_MOST, _SURPLUS = 4, 1.25  # times as many lists at most, and more than it seems to take, when there were too few
 _FEW = 24
 
 
@@ -44,6 +45,10 @@ class Lists:
         centroids = unit(means.centroids)
         return cls(centroids, _nearest(centroids, vectors))
 
+    def ordered(self) -> tuple["Lists", Numbers]:
+        """Over the rows in the order of their lists, and what that order is: what is read together lies together."""
+        return Lists(self.centroids, self.homes[self._sorted]), self._sorted
+
     def extended(self, vectors: Vector) -> "Lists":
         """With more rows behind those that are there."""
         return Lists(self.centroids, np.concatenate([self.homes, _nearest(self.centroids, vectors)]))
@@ -60,7 +65,7 @@ class Lists:
                 rows = rows[allowed[rows]]
             if len(rows) >= wanted or probes >= len(scores):
                 return rows
-            probes *= _WIDEN
+            probes = ceil(probes * min(_MOST, _SURPLUS * wanted / max(1, len(rows))))
 
     def ranks(self, queries: Vector, neighbours: Numbers) -> NDArray[np.intp]:
         """How many lists must be opened until each neighbour is found. Both shapes are (queries, neighbours)."""

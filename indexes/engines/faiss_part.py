@@ -50,8 +50,8 @@ class Part:
         self.vectors = _block(index)
 
     @classmethod
-    def build(cls, vectors: Vector, stop: threading.Event) -> "Part":
-        """A new part of these rows, shape (rows, dimension), in an order without meaning.
+    def build(cls, vectors: Vector, stop: threading.Event) -> tuple["Part", Numbers]:
+        """A new part of these rows, shape (rows, dimension), in an order without meaning; and in which it has them.
 
         Raises Stopped soon after `stop` is set.
         """
@@ -61,14 +61,16 @@ class Part:
         _add(flat, known, stop)
         effort = _lists_effort(flat, lists, questions)
         if not wants_graph(len(vectors), len(lists.centroids), effort.ten):
-            _add(flat, questions, stop)
-            return cls(flat, lists, len(vectors), (effort, None))
+            flat.reset()
+            lists, order = lists.ordered()
+            _add(flat, vectors, stop, order)
+            return cls(flat, lists, len(vectors), (effort, None)), order
         graph = faiss.IndexHNSWFlat(vectors.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
         graph.hnsw.efConstruction = _CONSTRUCTION
         _add(graph, known, stop)
         efforts = effort, _graph_effort(flat, graph, questions)
         _add(graph, questions, stop)
-        return cls(graph, lists, len(vectors), efforts)
+        return cls(graph, lists, len(vectors), efforts), np.arange(len(vectors))
 
     def grown(self, vectors: Vector, folder: Path, stop: threading.Event) -> "Part":
         """A part with more rows behind these; `folder` is where this one lies. Raises Stopped soon after `stop`."""
@@ -137,11 +139,12 @@ def _block(index: faiss.Index) -> Vector:
     return block.reshape(index.ntotal, index.d)
 
 
-def _add(index: faiss.Index, vectors: Vector, stop: threading.Event) -> None:
+def _add(index: faiss.Index, vectors: Vector, stop: threading.Event, order: Numbers | None = None) -> None:
     for start in range(0, len(vectors), _SLICE):
         if stop.is_set():
             raise Stopped("The service ends: the index is built at its next start.")
-        index.add(vectors[start : start + _SLICE])
+        part = slice(start, start + _SLICE)
+        index.add(vectors[part if order is None else order[part]])
 
 
 def _split(vectors: Vector) -> tuple[Vector, Vector]:
@@ -166,6 +169,8 @@ def _graph_effort(flat: faiss.Index, graph: faiss.Index, questions: Vector) -> E
 
 
 def _neighbours(flat: faiss.Index, graph: faiss.Index, questions: Vector, count: int) -> int:
+    if not len(questions):
+        return _LADDER[-1]
     _, nearest = flat.search(questions, count)
     for effort in _LADDER:
         _, found = graph.search(questions, count, params=faiss.SearchParametersHNSW(efSearch=effort))

@@ -25,6 +25,13 @@ class Nearest:
     rows: Numbers
     scores: Vector
 
+    def top(self, limit: int) -> "Nearest":
+        """The best of them."""
+        if limit >= len(self.scores):
+            return self
+        at = best(self.scores, limit)
+        return Nearest(self.rows[at], self.scores[at])
+
 
 def products(vectors: Vector, query: Vector, rows: Numbers | None = None) -> Vector:
     """The inner products of `query`, shape (dimension,), with these rows of `vectors`, or with all of them."""
@@ -38,6 +45,7 @@ def products(vectors: Vector, query: Vector, rows: Numbers | None = None) -> Vec
     elif rows is None:
         faiss.fvec_inner_products_ny(out, one, many, len(query), count)
     else:
+        faiss.omp_set_num_threads(1)  # of this thread: a second one has nothing to do, and is waited for
         faiss.fvec_inner_products_by_idx(out, one, many, faiss.swig_ptr(rows), len(query), 1, count)
     return scores
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from indexes.engines.dense_plan import Plan, Way, plan
 from indexes.engines.faiss_rows import Selection, Snapshot
-from indexes.engines.faiss_scan import Nearest, Numbers, best, products
-from indexes.engines.points import ranked
+from indexes.engines.faiss_scan import Nearest, Numbers, products
+from indexes.engines.points import chunk_ids, ranked
 from indexes.filters import Filter
 from indexes.model import Match, Matches, Vector
 
@@ -55,15 +55,10 @@ def _main(now: Snapshot, query: Vector, planned: Plan, selection: Selection) -> 
 
 
 def _matches(now: Snapshot, found: Nearest, limit: int) -> list[Match]:
-    top = best(found.scores, limit)
-    rows, scores = found.rows[top], found.scores[top]
-    chunks, revisions = now.chunks[rows].tobytes().hex(), now.revisions
-    return ranked(
-        [
-            Match("chunk_" + chunks[32 * at : 32 * at + 32], revisions[group], score)
-            for at, (group, score) in enumerate(zip(now.groups[rows].tolist(), scores.tolist(), strict=True))
-        ]
-    )
+    found = found.top(limit)
+    chunks = chunk_ids(now.chunks[found.rows].tobytes())
+    revisions = [now.revisions[group] for group in now.groups[found.rows].tolist()]
+    return ranked(list(map(Match, chunks, revisions, found.scores.tolist())))
 
 
 def _how(now: Snapshot, planned: Plan, selection: Selection) -> str:

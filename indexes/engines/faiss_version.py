@@ -244,7 +244,8 @@ class FaissVersion:
         vectors[kept >= main] = now.delta[kept[kept >= main] - main]
         if old:
             vectors[kept < main] = old.vectors[kept[kept < main]]
-        return Part.build(vectors, stop), kept
+        part, order = Part.build(vectors, stop)
+        return part, kept[order]
 
 
 def _shuffled(rows: Numbers) -> Numbers:

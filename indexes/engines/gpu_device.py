@@ -4,6 +4,7 @@ A device is only ever asked for the best of all rows: GPU indexes of FAISS ignor
 filter forbids is thrown away afterwards, or the CPU searches.
 """
 
+import threading
 from typing import Protocol
 
 import faiss
@@ -11,6 +12,7 @@ import numpy as np
 
 from indexes.engines.faiss_scan import Nearest
 from indexes.engines.gpu_plan import Placement, bytes_on_device
+from indexes.engines.shared_pass import SharedPass
 from indexes.errors import Unavailable
 from indexes.model import Vector
 
@@ -58,10 +60,19 @@ class StandInIndex:
 
     def __init__(self, index: faiss.Index) -> None:
         self._index = index
+        self._pass = SharedPass(self._answer, threading.Lock())
         self.broken = False
 
     def search(self, query: Vector, fetch: int) -> Nearest:
+        return self._pass.search(query, fetch)
+
+    def _answer(self, queries: Vector, fetch: int) -> list[Nearest]:
         if self.broken:
             raise DeviceFailure("The device does not answer.")
-        scores, rows = self._index.search(query[None], fetch)
-        return Nearest(rows[0].astype(np.int64), scores[0])
+        return nearest(self._index, queries, fetch)
+
+
+def nearest(index: faiss.Index, queries: Vector, fetch: int) -> list[Nearest]:
+    """What the index finds for each query, shape (queries, dimension); fewer rows where it finds no more."""
+    scores, rows = index.search(queries, fetch)
+    return [Nearest(row[row >= 0].astype(np.int64), score[row >= 0]) for row, score in zip(rows, scores, strict=True)]

@@ -80,6 +80,12 @@ def chunk_number(chunk_id: str) -> bytes:
     return point_id(chunk_id).bytes
 
 
+def chunk_ids(numbers: bytes) -> list[str]:
+    """The ids of chunks by the inverse of `chunk_number`, one number behind the other."""
+    digits = numbers.hex()
+    return [_CHUNK + digits[at : at + 32] for at in range(0, len(digits), 32)]
+
+
 def dense_vector(stored: object) -> Vector:
     """The dense one of the named vectors of a record that was read back."""
     assert isinstance(stored, Mapping)
