@@ -53,12 +53,15 @@ def ingest(
 
 
 def print_outcomes(outcomes: "list[Outcome]") -> None:
-    """How many of each kind, every failure with its sentence, and what vanished."""
+    """How many of each kind, every failure and every warning with its sentence, and what vanished."""
     from api.cli.output import console, print_table
 
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
         print_table(["file", "code", "what to do"], ([one.key, one.code, one.message] for one in failed))
+    for outcome in outcomes:
+        for warning in outcome.warnings:
+            console.print(f"{outcome.key}: {warning}", markup=False)
     vanished = [outcome.key for outcome in outcomes if outcome.status == "vanished"]
     if vanished:
         console.print("In the store, but not in the folders (--mirror takes them out):")

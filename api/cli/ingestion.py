@@ -26,7 +26,7 @@ _POLL_S = 0.5
 
 
 class Outcome(BaseModel):
-    """What became of one document; `code` and `message` say why where it failed.
+    """What became of one document; `code` and `message` say why where it failed, `warnings` what its owner should know.
 
     `vanished`: it is in the store and no longer in the folders; `deleted`: it was, and is taken out.
     """
@@ -36,6 +36,7 @@ class Outcome(BaseModel):
     file_id: str | None = None
     code: str | None = None
     message: str | None = None
+    warnings: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ class Ingestion:
                 file_id=file.id,
                 code=file.error and file.error.code,
                 message=file.error and file.error.message,
+                warnings=file.warnings,
             )
             if file.parent_key is None:
                 self._outcomes[file.key] = outcome

@@ -159,6 +159,7 @@ class Server:
                     "key": one.key,
                     "stage": "received" if bad else "verified",
                     "error": bad,
+                    "warnings": ["Page 2 has no text."] if one.key == "leave.md" else [],
                 }
             )
         return self.batch()
@@ -277,6 +278,8 @@ def test_mirror_takes_out_what_the_folders_do_not_hold(run: Run, server: tuple[S
         "leave.md": "completed",
     }
     assert {file.key for file in server[0].attached.values()} == {"a.md", "bad.pdf", "hr/bad.pdf", "leave.md"}
+    (folder / "leave.md").write_text("Changed.")
+    assert "leave.md: Page 2 has no text." in run("ingest", str(folder / "leave.md")).out.splitlines()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
