@@ -23,7 +23,7 @@ from bench.ann_rivals import rivals
 from bench.ann_verdict import COMPARED_COLUMNS, GROWTH_COLUMNS, Costs, Turns, compared, growth
 from bench.report import print_heading, print_table
 
-_ROUNDS = 5
+_ROUNDS = 3
 _CLIENTS = (1, 16)
 _COLUMNS = ("", "effort", "recall@10", "p50 ms", "p95 ms", "p99 ms")
 _COST_COLUMNS = ("", "build s", "memory MiB", "mapped MiB", "disk MiB", *(f"queries/s, {n} clients" for n in _CLIENTS))
