@@ -119,7 +119,9 @@ def main() -> None:
         verdicts += [row for share, taken in turns.items() for row in compared(collection.name, share, taken)]
         if isinstance(source, int):
             costs.append(cost)
-    print("Our fastest engine beside the fastest peer of equal recall (within 0.01): median of the rounds' ratios")
+    print(
+        "Our fastest engine, and the fastest peer that finds as much (within 0.01) or 97 %: median ratio of the rounds"
+    )
     print_table(COMPARED_COLUMNS, verdicts)
     print("Growth with the number of rows n: fitted exponent b of cost = a n^b, clustered vectors")
     print_table(GROWTH_COLUMNS, growth(costs))
