@@ -19,7 +19,7 @@ RECALL = 0.97
 """A rival gets the smallest effort that reaches it, and its largest where none does."""
 
 _TUNING = 100  # queries by which efforts are chosen
-_CROWD_S = 1.0
+_CROWD_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)

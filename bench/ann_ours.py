@@ -1,6 +1,7 @@
 """The platform's engines as rivals of bare libraries, behind their contract."""
 
 import itertools
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,4 +97,6 @@ def _settle(index: Index, query: Vector) -> None:
             busy = not index.version.loaded
         if isinstance(index, FaissIndex | QdrantEdgeIndex):
             busy |= index.version.due()
-        time.sleep(0.1)
+        time.sleep(1 if busy else 0)  # the engine within compares all rows, and holds the GIL
+    if isinstance(index, FaissIndex) and (now := index.version.now) and now.shape.delta:
+        index.version.merge(threading.Event())  # all in the main part, as in the others

@@ -70,7 +70,6 @@ class Faiss:
         import faiss
 
         self._faiss = faiss
-        faiss.omp_set_num_threads(1)
         self._index = faiss.read_index(str(folder / "index"))
         self._ids = collection.ids
         levels = collection.levels
@@ -78,6 +77,7 @@ class Faiss:
 
     def search(self, query: Vector, share: float, effort: int) -> Found:
         faiss = self._faiss
+        faiss.omp_set_num_threads(1)  # of the calling thread
         selector = faiss.IDSelectorBitmap(self._bits[share]) if share < 1 else None
         if self._kind == "Flat":
             parameters = faiss.SearchParameters(sel=selector)

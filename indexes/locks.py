@@ -2,7 +2,13 @@
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
+
+from indexes.errors import SettingsError
+
+WORK = ".work-"
+"""How the names of directories begin that are being made or erased in one that is owned."""
 
 
 def own(path: Path) -> int:
@@ -16,4 +22,21 @@ def own(path: Path) -> int:
     except OSError:
         os.close(descriptor)
         raise
+    return descriptor
+
+
+def own_directory(root: Path, what: str, instead: str) -> int:
+    """Make the directory of `what`, own it by its lock file, and erase what a process that died was making in it.
+
+    Raises SettingsError where it cannot be used, or another process has it: that says what to do `instead`.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        descriptor = own(root / "lock")
+    except BlockingIOError as error:
+        raise SettingsError(f"Another process owns {what} in {root}. Stop it, {instead}.") from error
+    except OSError as error:
+        raise SettingsError(f"The directory of {what}, {root}, cannot be used: {error}.") from error
+    for left in root.glob(f"{WORK}*"):
+        shutil.rmtree(left, ignore_errors=True)
     return descriptor

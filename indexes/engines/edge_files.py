@@ -21,18 +21,18 @@ from pathlib import Path
 from typing import Any
 
 from indexes.engines.checks import unknown_version
-from indexes.errors import IndexDamaged, InvalidRequest, SettingsError
-from indexes.locks import own
-
-_WORK = ".work-"
+from indexes.engines.dense_plan import Effort
+from indexes.errors import IndexDamaged, InvalidRequest
+from indexes.locks import WORK, own_directory
 
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """The shard that answers, and how many points it held when its graph was built."""
+    """The shard that answers, how many points it held when its graph was built, and what that takes if it is known."""
 
     shard: str
     optimised_points: int
+    effort: Effort | None = None
 
 
 class EdgeFiles:
@@ -43,18 +43,12 @@ class EdgeFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            self._lock = own(root / "lock")
-        except BlockingIOError as error:
-            raise SettingsError(
-                f"Another process owns the vectors in {root}. Stop it, give this one a directory of its own, or let "
-                "them share: by `citewell retrieval` (`kind = remote`) or a Qdrant server (`kind = qdrant_server`)."
-            ) from error
-        except OSError as error:
-            raise SettingsError(f"The directory of the vectors, {root}, cannot be used: {error}.") from error
-        for left in root.glob(f"{_WORK}*"):
-            erase(left)
+        self._lock = own_directory(
+            root,
+            "the vectors",
+            "give this one a directory of its own, or let them share: by `citewell retrieval` (`kind = remote`) or a "
+            "Qdrant server (`kind = qdrant_server`)",
+        )
 
     def folder(self, version_id: str) -> Path:
         """Where a version lies or would lie. Raises InvalidRequest for an id that is no plain name."""
@@ -64,7 +58,7 @@ class EdgeFiles:
 
     def work(self) -> Path:
         """A fresh directory that is gone at the next start unless it is renamed."""
-        return Path(tempfile.mkdtemp(prefix=_WORK, dir=self._root))
+        return Path(tempfile.mkdtemp(prefix=WORK, dir=self._root))
 
     def publish(self, work: Path, version_id: str) -> None:
         """Make a finished directory the version."""
@@ -87,7 +81,9 @@ class EdgeFiles:
 def read_current(folder: Path) -> Current:
     """Raises NotFound if the version was dropped, and IndexDamaged if that cannot be read."""
     with _damage(folder, "current.json"):
-        return Current(**_read(folder, "current.json"))
+        facts = _read(folder, "current.json")
+        effort = facts.pop("effort", None)
+        return Current(**facts, effort=Effort(**effort) if effort else None)
 
 
 def write_current(folder: Path, current: Current) -> None:

@@ -20,14 +20,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from indexes.engines.edge_files import sync
-from indexes.errors import SettingsError, Unavailable
-from indexes.locks import own
+from indexes.errors import Unavailable
+from indexes.locks import WORK, own_directory
 from indexes.room import full_disks
 
 FORMAT = 1
 """Of the files: parts of another one are built anew."""
 
-_WORK, _PART, _FACTS, _JOURNAL = ".work-", "part-", "part.json", "journal"
+_PART, _FACTS, _JOURNAL = "part-", "part.json", "journal"
 
 
 class BadPart(Unavailable):
@@ -42,17 +42,7 @@ class FaissFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            self._lock = own(root / "lock")
-        except BlockingIOError as error:
-            raise SettingsError(
-                f"Another process owns the FAISS indexes in {root}. Stop it, or give this one a `root` of its own."
-            ) from error
-        except OSError as error:
-            raise SettingsError(f"The directory of the FAISS indexes, {root}, cannot be used: {error}.") from error
-        for left in root.glob(f"{_WORK}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        self._lock = own_directory(root, "the FAISS indexes", "or give this one a `root` of its own")
 
     def part(self, version_id: str) -> Path | None:
         """The folder of the main part, if there is one."""
@@ -62,7 +52,7 @@ class FaissFiles:
     @contextmanager
     def work(self) -> Iterator[Path]:
         """An empty folder, gone after the block unless it was published."""
-        folder = Path(tempfile.mkdtemp(prefix=_WORK, dir=self.root))
+        folder = Path(tempfile.mkdtemp(prefix=WORK, dir=self.root))
         try:
             with full_disks():
                 yield folder

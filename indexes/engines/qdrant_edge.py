@@ -18,16 +18,13 @@ from qdrant_edge import (
     EdgeShard,
     EdgeSparseVectorParams,
     EdgeVectorParams,
-    FieldCondition,
     HnswIndexConfig,
     IdfParams,
-    MatchAny,
     Memory,
     Modifier,
     PayloadSchemaType,
     Query,
     QueryRequest,
-    RangeFloat,
     Record,
     ScrollRequest,
     SearchParams,
@@ -38,6 +35,7 @@ from qdrant_edge import Point as EdgePoint
 from qdrant_edge import SparseVector as EdgeSparse
 
 from indexes.engines.checks import require_dimension, require_manifest
+from indexes.engines.edge_dialect import EdgeDialect
 from indexes.engines.edge_files import Current, EdgeFiles, read_manifest_hash, write_current, write_manifest
 from indexes.engines.edge_shards import OpenShards
 from indexes.engines.edge_upkeep import EdgeUpkeep
@@ -58,7 +56,7 @@ from indexes.engines.points import (
     ranked,
 )
 from indexes.engines.settings import QdrantEdgeEngineSettings
-from indexes.filters import Filter, Operator
+from indexes.filters import Filter
 from indexes.manifest import Manifest
 from indexes.model import Attributes, Match, Matches, Page, Point, SparseVector, Vector
 from indexes.room import require_room
@@ -70,22 +68,7 @@ _SLICE = 256  # points of one operation: each holds the GIL, about 6 ms here
 _PAGE = 10_000  # ids of one read-back page, about 10 ms
 
 
-class _EdgeDialect:
-    """Filters in the classes of qdrant_edge."""
-
-    def group(
-        self, must: Sequence[EdgeFilter] = (), should: Sequence[EdgeFilter] = (), must_not: Sequence[EdgeFilter] = ()
-    ) -> EdgeFilter:
-        return EdgeFilter(must=list(must), should=list(should) or None, must_not=list(must_not))
-
-    def one_of(self, field: str, values: Sequence[str]) -> EdgeFilter:
-        return EdgeFilter(must=[FieldCondition(key=field, match=MatchAny(any=list(values)))])
-
-    def bounded(self, field: str, relation: Operator, bound: float) -> EdgeFilter:
-        return EdgeFilter(must=[FieldCondition(key=field, range=RangeFloat(**{relation.value: bound}))])
-
-
-_DIALECT = _EdgeDialect()
+_DIALECT = EdgeDialect()
 
 
 class QdrantEdgeIndex:
@@ -125,7 +108,7 @@ class QdrantEdgeIndex:
         exact: bool = False,
     ) -> Matches:
         require_dimension(vector, self._dimension)
-        params = _EXACT if exact else None
+        params = _EXACT if exact else self._walk(limit) if where is None and not hidden else None
         found = self._search(Query.Nearest(vector.tolist(), using=DENSE), params, limit, where, hidden)
         return Matches(found, "exact" if exact else self._planned(where))
 
@@ -176,6 +159,11 @@ class QdrantEdgeIndex:
     def _counted(self, where: EdgeFilter | None) -> int:
         with self.version.reading() as shard:
             return shard.count(CountRequest(filter=where))
+
+    def _walk(self, limit: int) -> SearchParams | None:
+        """As much as was measured; the engine's own rule where it was not, and where a filter makes it harder."""
+        effort = self.version.effort
+        return SearchParams(hnsw_ef=max(limit, effort.of(limit))) if effort else None
 
     def _planned(self, where: Filter | None) -> str:
         """How the engine searches by its own plan."""
