@@ -17,33 +17,31 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.ann_child import Child, Measured, Opened, build, child
+from bench.ann_child import Child, Measured, Opened, build, child, is_built
 from bench.ann_data import SHARES, Collection, clustered, real
 from bench.ann_rivals import rivals
 from bench.ann_verdict import COMPARED_COLUMNS, GROWTH_COLUMNS, Costs, Turns, compared, growth
 from bench.report import print_heading, print_table
 
 _ROUNDS = 3
-_LARGE_ROWS = 100_000
 _CLIENTS = (1, 16)
 _COLUMNS = ("", "effort", "recall@10", "p50 ms", "p95 ms", "p99 ms")
 _COST_COLUMNS = ("", "build s", "memory MiB", "mapped MiB", "disk MiB", *(f"queries/s, {n} clients" for n in _CLIENTS))
 
 
-def compare(collection: Collection, only: Sequence[str], folder: Path) -> tuple[dict[float, Turns], dict[str, Costs]]:
+def compare(collection: Collection, names: Sequence[str], folder: Path) -> tuple[dict[float, Turns], dict[str, Costs]]:
     """Prints the tables of one collection; gives the turns for each filter, and what each rival costs."""
     rows = len(collection.levels)
-    names = [name for name in rivals(rows) if not only or name in only]
     print(f"{collection.name} vectors, {collection.queries.shape[1]} dimensions, {len(collection.queries)} queries\n")
     seconds = {}
     for name in names:
-        seconds[name] = build(name, collection, folder / name.replace(" ", "-"))
+        seconds[name] = build(name, collection, folder)
         print(f"  built: {name}, {seconds[name]:.1f} s", flush=True)
     with contextlib.ExitStack() as stack:
         children: list[Child] = []
         opened: dict[str, Opened] = {}
         for name in names:
-            children.append(stack.enter_context(child(name, collection, folder / name.replace(" ", "-"))))
+            children.append(stack.enter_context(child(name, collection, folder)))
             opened[name] = children[-1].opened()
             print(f"  open: {name}", flush=True)
         print()
@@ -103,9 +101,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(".citewell/bench"), help="where real vectors are kept")
     parser.add_argument("--sizes", default="10000,100000", help="of clustered vectors")
     parser.add_argument("--only", default="", help="names of rivals; empty: all")
-    parser.add_argument("--only-large", default="", help="names of rivals for more than 100,000 rows; empty: as `only`")
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--keep", type=Path, help="folder where what is built stays")
+    parser.add_argument("--built", action="store_true", help="build nothing: only what an earlier run kept")
     arguments = parser.parse_args()
     print_heading("Dense search, side by side")
     verdicts: list[list[object]] = []
@@ -114,8 +112,11 @@ def main() -> None:
         with contextlib.ExitStack() as stack:
             kept = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="citewell-bench-")))
             collection, folder = _collection(source, arguments.queries, kept)
-            large = len(collection.levels) > _LARGE_ROWS and arguments.only_large
-            turns, cost = compare(collection, list(filter(None, (large or arguments.only).split(","))), folder)
+            only = list(filter(None, arguments.only.split(",")))
+            names = [name for name in rivals(len(collection.levels)) if not only or name in only]
+            if arguments.built:
+                names = [name for name in names if is_built(name, folder)]
+            turns, cost = compare(collection, names, folder)
         verdicts += [row for share, taken in turns.items() for row in compared(collection.name, share, taken)]
         if isinstance(source, int):
             costs.append(cost)

@@ -84,13 +84,18 @@ class Child:
             self._process.kill()
 
 
+def is_built(name: str, folder: Path) -> bool:
+    """Whether an earlier run built it to its end."""
+    return _note(name, folder).exists()
+
+
 def build(name: str, collection: Collection, folder: Path) -> float:
-    """Seconds that it took, by the note of an earlier run where that was built to its end."""
-    note = folder / "seconds"
+    """Seconds that it took, or had taken an earlier run."""
+    note = _note(name, folder)
     if not note.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        process = multiprocessing.get_context("spawn").Process(target=_build, args=(name, collection, folder, note))
+        shutil.rmtree(note.parent, ignore_errors=True)
+        note.parent.mkdir(parents=True)
+        process = multiprocessing.get_context("spawn").Process(target=_build, args=(name, collection, note))
         process.start()
         process.join()
     return float(note.read_text())
@@ -101,7 +106,7 @@ def child(name: str, collection: Collection, folder: Path) -> Iterator[Child]:
     """A process for the length of the block, which serves what was built."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(name, collection, folder, theirs), daemon=True)
+    process = context.Process(target=_serve, args=(name, collection, _note(name, folder).parent, theirs), daemon=True)
     process.start()
     theirs.close()
     one = Child(name, ours, process)
@@ -112,10 +117,15 @@ def child(name: str, collection: Collection, folder: Path) -> Iterator[Child]:
             one.end()
 
 
-def _build(name: str, collection: Collection, folder: Path, note: Path) -> None:
+def _note(name: str, folder: Path) -> Path:
+    """Says how many seconds it took, beside what was built."""
+    return folder / name.replace(" ", "-") / "seconds"
+
+
+def _build(name: str, collection: Collection, note: Path) -> None:
     rival = rivals(len(collection.levels))[name]
     began = time.perf_counter()
-    rival.build(collection, folder)
+    rival.build(collection, note.parent)
     note.write_text(str(time.perf_counter() - began))
 
 

@@ -230,6 +230,17 @@ def test_a_merge_keeps_what_is_written_and_deleted_meanwhile(tmp_path, monkeypat
     engine.close()
 
 
+@pytest.mark.parametrize("rows", [1, 9, 12])
+def test_a_part_with_too_few_rows_to_ask_itself_questions_finds_them(tmp_path, rows):
+    engine = Idle(tmp_path)
+    index = loaded(engine)
+    index.upsert(points(rows))
+    index.version.merge(NEVER)
+    assert index.version.now.shape.main == rows
+    assert found(index) == ids(points(rows))
+    engine.close()
+
+
 def test_merges_add_to_the_main_part_or_build_it_anew(saved):
     folder, _ = saved
     engine = Idle(folder)
