@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bench.home import PROJECT, STORE, Home
 from bench.http_clients import CitewellClient, Client, TxtaiClient
-from bench.judged import JudgedSet, scifact
+from bench.judged import JudgedSet, clapnq, scifact
 from bench.report import print_heading, print_table
 from bench.search_steps import BARE, LIMIT, SETTINGS, WHOLE, Steps, query_engine
 from bench.service import serving
@@ -60,14 +60,13 @@ async def made_up(chunks: int, count: int) -> None:
 
 async def real(data: Path, cache: Path, count: int, peer_python: Path | None) -> None:
     """SciFact with the real model: in this process, by a service on a copy of the home, and by the peer."""
-    judged = scifact(data)
-    texts = list(judged.queries.values())[: count + _WARM]
+    judged, others = scifact(data), clapnq(data)
     async with Home.open() as home:
         await judged.index(home, cache)
         with _servers(home, judged, cache, peer_python) as servers:
-            half = len(texts) // 2
-            await _one_by_one(home, servers, texts[:half])
-            await asyncio.to_thread(_in_crowds, home, servers, texts[half:])
+            await _one_by_one(home, servers, list(judged.queries.values())[: count + _WARM])
+            # Questions of another set: a vector that is remembered would be no work.
+            await asyncio.to_thread(_in_crowds, home, servers, list(others.queries.values())[:count])
             if peer_python is not None:
                 _print_quality(judged, servers)
 
