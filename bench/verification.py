@@ -76,7 +76,7 @@ def _written(folder: Path, model: MiniLm) -> list[Claimed]:
     rows = [row for row in read(folder / "qa.jsonl") if row["answerable"]]
     half = _half([row["id"] for row in rows])
     corpus = Corpus.load(folder / "corpus.jsonl", model)
-    texts = dict(zip(corpus.ids, corpus.texts, strict=True))
+    texts = {chunk.id: chunk.text for chunk in corpus.chunks}
     found: list[Claimed] = []
     for row in rows:
         question = model.rows([row["question"]])[0]

@@ -19,6 +19,7 @@ SUSPICIOUS: Final = 0.5  # from this score on a text is taken to give orders
 
 _MOST_CHARS = 20_000  # of a text are read; a chunk has fewer
 _NEAR = r"(?:[^\w.!?]+\w+){0,6}?[^\w.!?]+"  # up to six words of the same sentence between
+_SAME_SENTENCE = r"(?:[^.!?\n]|[.!?](?=[^\s]))"  # a stop within an address or a quote ends none
 
 _SET_ASIDE = (
     r"(?:ignor\w*|disregard\w*|forget\w*|overrid\w*|bypass\w*|supersed\w*|circumvent\w*|skip|neglect|not follow|"
@@ -27,7 +28,7 @@ _SET_ASIDE = (
 _RULES = (
     r"(?:instru[ck][tc]?[ctz]?i?[oóõ]\w*|instrucciones|istruzioni|anweisung\w*|regeln?|vorgaben|consignes|r[eè]gles|reglas|regole|"
     r"regras|rules?|guidelines?|directives?|system\s?prompts?|prompts?|restrictions?|safety|polic(?:y|ies)|filters?|"
-    r"programming|training|ethic\w*|everything (?:above|before)|правил\w*|инструкци\w*)"
+    r"programming|training|ethic\w*|everything (?:from )?(?:above|before)|правил\w*|инструкци\w*)"
 )
 _MODEL = (
     r"(?:chat\s?gpt|gpt-?\d*|(?:ai|artificial intelligence)(?: language)? (?:assistants?|models?|agents?|systems?)|"
@@ -48,6 +49,13 @@ _TELL = (
     r"(?:reveal\w*|show|print|repeat|tell|leak|dump|list|output|display|expos\w*|disclos\w*|write out|"
     r"give me|what (?:is|are|were)|"
     r"verrat\w*|zeig\w*|montre\w*|r[ée]v[èe]le\w*|muestra\w*|mostra\w*|revela\w*)"
+)
+
+_REPLY = r"(?:repl(?:y|ies)|responses?|answers?)"
+# What nobody asks a person to do to an answer; to add something to it is looked for apart.
+_REWORK = (
+    r"(?:modify|alter|enhance|augment|render|encode|encrypt|reverse|misspell|obfuscate|disguise|integrate|incorporate|"
+    r"weave|embed|hide|substitute|anagram|convert|reply|respond|substitution|ciphers?|emojis?|base\W?\d\d)"
 )
 
 
@@ -74,6 +82,8 @@ _WEIGHED: Final = (
         r"\b(?:you are|you're|you will be|you shall be) (?:now|no longer|going to (?:act|pretend|be|play))\b|"
         r"\bfrom now on\b|\bab jetzt\b|\bd[ée]sormais\b|\ba partir de ahora\b|\bd'ora in poi\b|"
         r"\b(?:act|behave|respond|answer|reply|pretend) (?:to be|as (?:if|an?|though)|like an?)\b|"
+        r"\b(?:go by|answer to|respond to) the name\b|"
+        r"\byou (?:will|must|shall|are to) (?:\w+ )?(?:respond|reply|answer)\b|"
         r"\b(?:stay|remain|break|breaking) (?:in )?character\b|\brole-?play\b|\bsimulat(?:e|or)\b"
     )),
     ("lifts limits", 0.4, _rule(
@@ -83,10 +93,13 @@ _WEIGHED: Final = (
     )),
     ("wants secrets", 0.7, _rule(rf"\b{_TELL}\b(?:{_NEAR}){_SECRETS}\b")),
     ("shapes the reply", 0.7, _rule(
-        r"\b(?:append|include|add|insert|start|begin|end|prefix|finish|put|ajout\w+)\b[^.!?\n]{0,90}?\b"
+        rf"\b(?:append|include|add|insert|start|begin|end|prefix|finish|put|ajout\w+)\b{_SAME_SENTENCE}{{0,90}}?\b"
         r"(?:your|every|each|any|all|toute) (?:\w+ )?(?:repl(?:y|ies)|responses?|answers?|outputs?|"
             r"summar(?:y|ies)|messages?|"
         r"reports?|r[ée]ponse|review)\b|\b(?:repl(?:y|ies)|respond|answer) (?:only|always|every)\b|"
+        rf"\b{_REWORK} (?:{_SAME_SENTENCE}{{0,80}}?\b(?:in|into|within|of|for|to) )?your (?:\w+ )?{_REPLY}\b|"
+        rf"\bin your (?:\w+ )?{_REPLY}, \w+|"
+        rf"\b(?:every|each|any) (?:{_REPLY}|summary|report) (?:that )?you generate\b|"
         r"\bbefore you (?:answer|reply|respond)\b|\bwhen you (?:summari[sz]e|process|answer|read)\b"
     )),
     ("makes it act", 0.7, _rule(
@@ -102,7 +115,8 @@ _WEIGHED: Final = (
 )  # fmt: skip
 
 _PACKED = re.compile(
-    r"(?P<hex>\b(?:[0-9a-fA-F]{2}){16,}\b)|(?P<bits>\b(?:[01]{8}[ ]?){12,})|(?P<base64>\b[A-Za-z0-9+/]{24,}={0,2})"
+    r"(?P<hex>\b(?:[0-9a-fA-F]{2}){16,}\b)|(?P<bits>\b(?:[01]{8}[ ]?){12,})|(?P<ascii85><~[!-u]{20,}~>)"
+    r"|(?P<base32>\b(?:[A-Z2-7]{8}){4,}[A-Z2-7]*)|(?P<base64>\b[A-Za-z0-9+/]{24,}={0,2})"
 )
 _SPACED = re.compile(r"\b(?:\w ){3,}\w\b")
 _MOST_UNPACKED = 8
@@ -162,6 +176,10 @@ def _unpacked(packed: re.Match[str]) -> str:
                 data = bytes.fromhex(packed[0])
             case "bits":
                 data = bytes(int(octet, 2) for octet in re.findall(r"[01]{8}", packed[0]))
+            case "base32":
+                data = base64.b32decode(packed[0] + "=" * (-len(packed[0]) % 8))
+            case "ascii85":
+                data = base64.a85decode(packed[0], adobe=True)
             case _:
                 data = base64.b64decode(packed[0] + "=" * (-len(packed[0]) % 4))
     except (ValueError, binascii.Error):

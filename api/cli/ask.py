@@ -18,6 +18,7 @@ def ask(
     question: Annotated[str, typer.Argument(help="What to ask.")],
     store: Annotated[str | None, typer.Option(help="Name or id of the store; not needed if there is one.")] = None,
     model: Annotated[str | None, typer.Option(help="The answerer; left out: the server's default.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="A prompt for a language model: NAME, or NAME@VERSION.")] = None,
     version: VersionOption = None,
     snapshot: SnapshotOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The response object, as one JSON line.")] = False,
@@ -28,7 +29,7 @@ def ask(
 
     with connect() as client:
         store_id = client.store_or_only(store).id
-        events = answer_events(client, question, store_id, model, version=version, snapshot=snapshot)
+        events = answer_events(client, question, store_id, model, prompt=prompt, version=version, snapshot=snapshot)
         if as_json:
             print_json([last_response(events)])
         else:
@@ -41,6 +42,7 @@ def answer_events(
     store_id: str,
     model: str | None,
     *,
+    prompt: str | None = None,
     version: str | None = None,
     snapshot: str | None = None,
 ) -> "Iterator[ResponseStreamEvent]":
@@ -56,7 +58,15 @@ def answer_events(
         "index_version": version,
         "snapshot": snapshot,
     }
-    body = {"model": model, "input": question, "tools": [tool], "stream": True, "store": False}
+    name, _, number = (prompt or "").partition("@")
+    body = {
+        "model": model,
+        "input": question,
+        "tools": [tool],
+        "prompt": {"id": name, "version": number or None} if prompt else None,
+        "stream": True,
+        "store": False,
+    }
     with client.events("/responses", body) as stream:
         for data in stream:
             yield event.validate_json(data)

@@ -162,14 +162,31 @@ def test_what_is_not_in_the_documents_is_a_field(client: OpenAI, store: VectorSt
 
 def test_a_streamed_answer_comes_in_order(client: OpenAI, store: VectorStore) -> None:
     tools: Any = [{"type": "file_search", "vector_store_ids": [store.id]}]
-    kinds = []
     with client.responses.stream(model="extractive", input="When is the canteen open?", tools=tools) as stream:
-        for event in stream:
-            kinds.append(event.type)
-        final = stream.get_final_response()
-    assert kinds[:2] == ["response.created", "response.in_progress"]
-    assert kinds[-1] == "response.completed"
-    assert "response.output_text.annotation.added" in kinds
+        events: list[Any] = list(stream)
+        final: Any = stream.get_final_response()
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    kinds = [event.type.removeprefix("response.") for event in events]
+    assert kinds[:9] == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "file_search_call.in_progress",
+        "file_search_call.searching",
+        "file_search_call.completed",
+        "output_item.done",
+        "output_item.added",
+        "content_part.added",
+    ]
+    assert kinds[-4:] == ["output_text.done", "content_part.done", "output_item.done", "completed"]
+    assert set(kinds[9:-4]) == {"output_text.delta", "output_text.annotation.added"}
+    said = ""
+    for event in events:  # each citation comes when its text is out
+        said += event.delta if event.type == "response.output_text.delta" else ""
+        assert event.type != "response.output_text.annotation.added" or event.annotation.index <= len(said)
+    assert said == final.output_text
+    added = [event.annotation.model_dump() for event in events if event.type == "response.output_text.annotation.added"]
+    assert added == [note.model_dump() for note in final.output[1].content[0].annotations]
     assert "11:30" in final.output_text
     assert client.responses.retrieve(final.id).output_text == final.output_text
 
@@ -188,9 +205,16 @@ def test_chat_completions_carry_the_same_citations(client: OpenAI, store: Vector
     whole = client.chat.completions.create(model=f"extractive@{store.name}", messages=question)
     message = whole.choices[0].message
     assert "basement" in (message.content or "")
-    assert message.annotations[0].quote in (message.content or "")  # type: ignore[index, union-attr]
+    asked = client.responses.create(model=f"extractive@{store.name}", input="Where can bicycles be parked?")
+    notes: Any = [note.model_dump(exclude_unset=True) for note in message.annotations or ()]
+    assert notes and asked.output_text == message.content
+    assert notes == [note.model_dump(exclude_unset=True) for note in asked.output[1].content[0].annotations]  # type: ignore[union-attr]
     pieces = list(client.chat.completions.create(model=f"extractive@{store.name}", messages=question, stream=True))
     assert "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices) == message.content
+    sent = [
+        note for piece in pieces if piece.choices for note in getattr(piece.choices[0].delta, "annotations", None) or ()
+    ]
+    assert [dict(note) for note in sent] == notes
 
 
 def test_models_begin_with_the_default_answerer(client: OpenAI, store: VectorStore) -> None:
