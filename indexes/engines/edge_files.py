@@ -141,7 +141,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 def _damage(folder: Path, name: str) -> Iterator[None]:
     try:
         yield
-    except (FileNotFoundError, ValueError, TypeError, LookupError) as error:
+    except (FileNotFoundError, ValueError, TypeError, LookupError, AttributeError) as error:
         if not folder.exists():  # dropped between two looks
             raise unknown_version(folder.name) from error
         raise damaged(folder.name, f"its {name} is missing or holds something else") from error
