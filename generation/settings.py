@@ -91,8 +91,8 @@ class GenerationSettings(Section):
     )
     judge: RerankSettings = Field(
         NoRerankSettings(),
-        description="A cross-encoder that says whether a text supports a claim, set as a reranker is. `none`: words "
-        "and embeddings decide.",
+        description="A cross-encoder that says whether a text supports a claim, set as a reranker is; one for natural "
+        "language inference may be. `none`: words and embeddings decide.",
     )
     orders: OrdersPolicy = Field(
         OrdersPolicy.FLAG,

@@ -26,8 +26,9 @@ Id = int | UUID | str
 
 _LADDER = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 _QUESTIONS = 100
-_RECALL = 0.99
-"""Aimed at with stored points as questions, which the graph leads to: others find 97 % then, and 0.95 is promised."""
+_RECALL = 0.999
+"""Aimed at with stored points as questions, which the graph leads to: others find 98 to 99.6 % then. A millisecond saved
+here is nothing beside the embedding of a question."""
 
 
 def main(path: str, vectors: str, number_fields: list[str]) -> None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 class CrossEncoderReranker:
-    """A loaded cross-encoder. Its logits are mapped to 0..1 by the logistic function, whatever activation it names."""
+    """A loaded cross-encoder. Its logits are mapped to 0..1 by the logistic function, or by the softmax where it tells
+    classes of inference apart, whatever activation it names.
+    """
 
     def __init__(self, weights: CrossEncoderWeights, model: "CrossEncoder", passes: int) -> None:
         """Call `load` instead."""
@@ -31,6 +33,7 @@ class CrossEncoderReranker:
         self.passes = passes
         self.pass_tokens = PASS_TOKENS[model.device.type]
         self._model = model
+        self._entailment = weights.entailment
         self._prompt = model.prompts.get(model.default_prompt_name) if model.default_prompt_name else None
         self._tokenizing = threading.Lock()  # the tokenizer inside the model is not safe in two threads
 
@@ -61,15 +64,23 @@ class CrossEncoderReranker:
         import torch
 
         with self._tokenizing:
-            features = self._model.preprocess([tuple(pair) for pair in pairs], prompt=self._prompt)
+            features = self._model.preprocess([self._read(pair) for pair in pairs], prompt=self._prompt)
         try:
             with torch.inference_mode():
                 here = {k: v.to(self._model.device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
-                logits = self._model(here)["scores"].float().reshape(len(pairs))
-                scores: Vector = torch.sigmoid(logits).cpu().numpy()
+                logits = self._model(here)["scores"].float().reshape(len(pairs), -1)
+                if self._entailment is None:
+                    shares = torch.sigmoid(logits)[:, 0]
+                else:
+                    shares = torch.softmax(logits, dim=1)[:, self._entailment]
+                scores: Vector = shares.cpu().numpy()
         except RuntimeError as error:  # torch's own, out of memory among them
             raise Unavailable(f"The reranker {self.spec.name} failed on {len(pairs)} texts: {error}") from error
         return scores
+
+    def _read(self, pair: Pair) -> tuple[str, str]:
+        """Inference goes from the text to what is said of it; whoever ranks reads the question first."""
+        return (pair.query, pair.text) if self._entailment is None else (pair.text, pair.query)
 
 
 def _load(weights: CrossEncoderWeights, device: Device) -> "CrossEncoder":

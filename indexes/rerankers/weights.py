@@ -11,10 +11,15 @@ from indexes.reranker import RerankerSpec
 
 @dataclass(frozen=True, slots=True)
 class CrossEncoderWeights:
-    """A cross-encoder that can be loaded: where its files are and what it is."""
+    """A cross-encoder that can be loaded: where its files are and what it is.
+
+    `entailment` is None for one that gives one score. One that tells classes of inference apart gives several, of which
+    this is the one that counts: how surely its second text follows from its first.
+    """
 
     folder: Path
     spec: RerankerSpec
+    entailment: int | None = None
 
 
 def find(model: str, sha256: str | None) -> CrossEncoderWeights:
@@ -28,15 +33,11 @@ def find(model: str, sha256: str | None) -> CrossEncoderWeights:
         name = folder.resolve().name  # clients see it, and need not see where it lies
     else:
         folder = _cached(model)
-    labels = _labels(folder / "config.json")
-    if labels != 1:
-        raise SettingsError(
-            f"The model in {folder} gives {labels} scores to a text. Set `rerank.model` to a cross-encoder with one."
-        )
+    entailment = _entailment(folder)
     weights = hash_weights(folder)
     if sha256 not in (None, weights):
         raise SettingsError(f"The weights in {folder} have the SHA-256 {weights}, and not that of `rerank.sha256`.")
-    return CrossEncoderWeights(folder, RerankerSpec(name, weights))
+    return CrossEncoderWeights(folder, RerankerSpec(name, weights), entailment)
 
 
 def _cached(model: str) -> Path:
@@ -52,11 +53,26 @@ def _cached(model: str) -> Path:
         ) from error
 
 
-def _labels(path: Path) -> int:
-    """How many scores the model gives to a text; the files say it in one of two ways."""
+def _entailment(folder: Path) -> int | None:
+    """Which of the scores that the model gives to a text says that it follows; None where there is only one score."""
+    labels, names = _labels(folder / "config.json")
+    if labels == 1:
+        return None
+    for position, name in names.items():
+        if name.casefold() == "entailment":
+            return position
+    raise SettingsError(
+        f"The model in {folder} gives {labels} scores to a text, and none is called entailment. Set `model` to a "
+        "cross-encoder with one score, or to one for natural language inference."
+    )
+
+
+def _labels(path: Path) -> tuple[int, dict[int, str]]:
+    """How many scores the model gives to a text, which the files say in one of two ways, and what they are called."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        return int(config.get("num_labels") or len(config.get("id2label") or (1, 2)))  # transformers' own default is 2
+        names = {int(position): str(name) for position, name in (config.get("id2label") or {}).items()}
+        return int(config.get("num_labels") or len(names) or 2), names  # transformers' own default is 2
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise SettingsError(
             f"{path} cannot be read ({error}): give the folder of a model saved by sentence-transformers."

@@ -88,18 +88,29 @@ def serve_engine() -> Iterator[Callable[..., RetrievalServer]]:
 @pytest.fixture(scope="session")
 def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a cross-encoder with one layer of random weights, which reads 48 tokens."""
+    return _saved_cross_encoder(tmp_path_factory.mktemp("models") / "tiny-cross-encoder", {"num_labels": 1})
+
+
+@pytest.fixture(scope="session")
+def tiny_inference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, but for natural language inference: three classes, of which the last is that a text follows."""
+    classes = {0: "contradiction", 1: "neutral", 2: "ENTAILMENT"}
+    named = {"id2label": classes, "label2id": {name: at for at, name in classes.items()}}
+    return _saved_cross_encoder(tmp_path_factory.mktemp("models") / "tiny-inference", named)
+
+
+def _saved_cross_encoder(folder: Path, labels: dict[str, Any]) -> Path:
     import torch
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
     torch.manual_seed(7)
-    folder = tmp_path_factory.mktemp("models") / "tiny-cross-encoder"
     config = BertConfig(
         hidden_size=32,
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=48,
-        num_labels=1,
+        **labels,
         initializer_range=0.5,  # else all scores are alike
     )
     BertForSequenceClassification(config).save_pretrained(folder)

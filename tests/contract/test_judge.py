@@ -36,6 +36,16 @@ async def judged(settings: RerankSettings) -> Answer:
     return last.answer
 
 
+async def test_a_model_of_inference_says_how_surely_the_claim_follows(tiny_inference: Path) -> None:
+    from sentence_transformers import CrossEncoder
+
+    answer = await judged(CrossEncoderSettings(model=str(tiny_inference), device="cpu"))
+    (sentence,) = answer.sentences
+    model = CrossEncoder(str(tiny_inference), device="cpu")
+    (classes,) = model.predict([(answer.citations[0].quote, CLAIM)], apply_softmax=True)
+    assert sentence.score == pytest.approx(float(classes[2]), abs=1e-3)
+
+
 async def test_a_cross_encoder_on_disk_gives_the_score_of_each_sentence(tiny_cross_encoder: Path) -> None:
     from sentence_transformers import CrossEncoder
 

@@ -77,6 +77,16 @@ def test_a_cross_encoder_scores_as_the_library_does(tiny_cross_encoder: Path) ->
     np.testing.assert_allclose(ours.scores(PAIRS), expected, atol=1e-5)
 
 
+def test_a_model_of_inference_scores_how_surely_the_question_follows_from_the_text(tiny_inference: Path) -> None:
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    ours = CrossEncoderReranker.load(find(str(tiny_inference), None), device="cpu")
+    bare = CrossEncoder(str(tiny_inference), device="cpu")
+    logits = bare.predict([(text, query) for query, text in PAIRS], activation_fn=torch.nn.Softmax(dim=1))
+    np.testing.assert_allclose(ours.scores(PAIRS), logits[:, 2], atol=1e-5)
+
+
 def test_late_interaction_is_the_mean_of_the_best_cosines() -> None:
     from sentence_transformers import SentenceTransformer
 
@@ -109,7 +119,7 @@ def test_what_is_no_cross_encoder_is_refused_by_name(tiny_cross_encoder: Path, t
     config = json.loads((classifier / "config.json").read_text())
     config["id2label"] = {"0": "no", "1": "yes", "2": "maybe"}
     (classifier / "config.json").write_text(json.dumps(config))
-    with pytest.raises(SettingsError, match="3 scores"):
+    with pytest.raises(SettingsError, match="3 scores to a text, and none is called entailment"):
         find(str(classifier), None)
     (classifier / "config.json").write_text((tiny_cross_encoder / "config.json").read_text())
     (classifier / "model.safetensors").rename(classifier / "pytorch_model.bin")
