@@ -21,18 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from indexes.engines.checks import unknown_version
-from indexes.engines.dense_plan import Effort
 from indexes.errors import IndexDamaged, InvalidRequest
 from indexes.locks import WORK, own_directory
 
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """The shard that answers, how many points it held when its graph was built, and what that takes if it is known."""
+    """The shard that answers, and how many points it held when its graph was built."""
 
     shard: str
     optimised_points: int
-    effort: Effort | None = None
 
 
 class EdgeFiles:
@@ -81,9 +79,7 @@ class EdgeFiles:
 def read_current(folder: Path) -> Current:
     """Raises NotFound if the version was dropped, and IndexDamaged if that cannot be read."""
     with _damage(folder, "current.json"):
-        facts = _read(folder, "current.json")
-        effort = facts.pop("effort", None)
-        return Current(**facts, effort=Effort(**effort) if effort else None)
+        return Current(**_read(folder, "current.json"))
 
 
 def write_current(folder: Path, current: Current) -> None:
@@ -141,7 +137,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 def _damage(folder: Path, name: str) -> Iterator[None]:
     try:
         yield
-    except (FileNotFoundError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (FileNotFoundError, ValueError, TypeError, LookupError) as error:
         if not folder.exists():  # dropped between two looks
             raise unknown_version(folder.name) from error
         raise damaged(folder.name, f"its {name} is missing or holds something else") from error

@@ -1,6 +1,5 @@
 """The one thread that keeps the graphs of the embedded engine up to date."""
 
-import json
 import logging
 import queue
 import subprocess
@@ -9,9 +8,7 @@ import threading
 from pathlib import Path
 
 from indexes.engines import optimise_shard
-from indexes.engines.dense_plan import Effort
 from indexes.engines.edge_version import EdgeVersion
-from indexes.engines.points import DENSE
 from indexes.errors import CitewellError, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
@@ -36,24 +33,19 @@ class EdgeUpkeep:
             self._waiting.add(version)
             self._due.put(version)
 
-    def build(self, shard: Path, number_fields: list[str]) -> Effort:
-        """Optimise a shard that nobody has open, in a child process; gives what its graph then takes.
-
-        Raises Unavailable if that fails.
-        """
+    def build(self, shard: Path, number_fields: list[str]) -> None:
+        """Optimise a shard that nobody has open, in a child process. Raises Unavailable if that fails."""
         # -P: the program's own folder holds a qdrant_edge.py and must not come first on the path.
-        command = [sys.executable, "-P", optimise_shard.__file__, str(shard), DENSE, *number_fields]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as child:  # noqa: S603
+        command = [sys.executable, "-P", optimise_shard.__file__, str(shard), *number_fields]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:  # noqa: S603
             self._child = child
             if self._closing.is_set():
                 child.terminate()
-            measured, problem = child.communicate()
+            _, problem = child.communicate()
             self._child = None
         if child.returncode != 0:
             last = problem.decode(errors="replace").strip().rpartition("\n")[2]
             raise Unavailable(f"optimising ended with status {child.returncode}: {last}")
-        return Effort(**json.loads(measured))
 
     def close(self) -> None:
         """Stop; a version being optimised stays as it was."""

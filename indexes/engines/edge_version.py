@@ -11,7 +11,6 @@ from pathlib import Path
 
 from qdrant_edge import EdgeConfig, EdgeShard, PayloadSchemaType, UpdateOperation
 
-from indexes.engines.dense_plan import Effort
 from indexes.engines.edge_failures import foreign, is_outage, read_through
 from indexes.engines.edge_files import (
     Current,
@@ -114,16 +113,11 @@ class EdgeVersion:
         """Whether an approximate search is possible; without a graph every search is exact."""
         return self._current.optimised_points > 0
 
-    @property
-    def effort(self) -> Effort | None:
-        """What a walk on the graph takes, if that was measured."""
-        return self._current.effort
-
     def due(self) -> bool:
         """Whether enough has changed since the graph was built to build it anew."""
         return (self._changed or 0) >= max(self._optimise_after, self._current.optimised_points // 4)
 
-    def optimise(self, build: Callable[[Path, list[str]], Effort | None]) -> bool:
+    def optimise(self, build: Callable[[Path, list[str]], None]) -> bool:
         """Let `build` optimise a copy of the shard (it gets the path and the number fields to index), then use that.
 
         False if too much was written meanwhile to repeat: try again later.
@@ -132,8 +126,8 @@ class EdgeVersion:
         copy = work / "shard"
         try:
             points, changed, wanted = self._copy_to(copy)
-            effort = build(copy, wanted)
-            return self._adopt(copy, points, changed, effort)
+            build(copy, wanted)
+            return self._adopt(copy, points, changed)
         finally:
             with self._writing:
                 self._journal = None
@@ -219,7 +213,7 @@ class EdgeVersion:
             self._journal, self._journal_points = [], 0
             return shard.info().points_count, self._changed or 0, sorted(self._wanted)
 
-    def _adopt(self, copy: Path, points: int, changed: int, effort: Effort | None) -> bool:
+    def _adopt(self, copy: Path, points: int, changed: int) -> bool:
         with self._writing:
             if self._journal is None:
                 return False
@@ -233,7 +227,7 @@ class EdgeVersion:
                 for operation in self._journal:
                     shard.update(operation)
                 self._flush(shard)
-            self._current, self._indexed = Current(fresh.name, points, effort), set(shard.info().payload_schema)
+            self._current, self._indexed = Current(fresh.name, points), set(shard.info().payload_schema)
             self._shards.replace(self.folder, shard, lambda: write_current(self.folder, self._current))
             self._changed = (self._changed or 0) - changed
             self._wanted.clear()

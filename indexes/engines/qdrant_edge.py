@@ -108,7 +108,7 @@ class QdrantEdgeIndex:
         exact: bool = False,
     ) -> Matches:
         require_dimension(vector, self._dimension)
-        params = _EXACT if exact else self._walk(limit) if where is None and not hidden else None
+        params = _EXACT if exact else None
         found = self._search(Query.Nearest(vector.tolist(), using=DENSE), params, limit, where, hidden)
         return Matches(found, "exact" if exact else self._planned(where))
 
@@ -159,11 +159,6 @@ class QdrantEdgeIndex:
     def _counted(self, where: EdgeFilter | None) -> int:
         with self.version.reading() as shard:
             return shard.count(CountRequest(filter=where))
-
-    def _walk(self, limit: int) -> SearchParams | None:
-        """As much as was measured; the engine's own rule where it was not, and where a filter makes it harder."""
-        effort = self.version.effort
-        return SearchParams(hnsw_ef=max(limit, effort.of(limit))) if effort else None
 
     def _planned(self, where: Filter | None) -> str:
         """How the engine searches by its own plan."""

@@ -1,6 +1,5 @@
 """What only the embedded engine has to show: kills, restarts, bounded open shards, optimising beside writes."""
 
-import json
 import os
 import random
 import shutil
@@ -156,34 +155,6 @@ def optimised(index):
         return index.version.optimise(upkeep.build)
     finally:
         upkeep.close()
-
-
-def recall(index):
-    """Of the nearest ten, without a filter."""
-    shares = []
-    for query in points(40, start=8000):
-        true, found = ({one.chunk_id for one in index.dense(query.vector, 10, exact=exact)} for exact in (True, False))
-        shares.append(len(true & found) / 10)
-    return np.mean(shares)
-
-
-def test_a_graph_is_walked_as_far_as_was_measured_or_by_the_engines_own_rule(tmp_path):
-    engine = open_edge(tmp_path)
-    index = engine.create("ixv_1", MANIFEST)
-    index.upsert(points(1500))
-    assert optimised(index)
-    assert 16 <= index.version.effort.ten <= index.version.effort.hundred
-    assert recall(index) >= 0.95
-    engine.close()
-    (current,) = tmp_path.rglob("current.json")
-    facts = json.loads(current.read_text())
-    del facts["effort"]  # as an earlier release left it
-    current.write_text(json.dumps(facts))
-    engine = open_edge(tmp_path)
-    index = engine.open("ixv_1", MANIFEST)
-    assert index.version.effort is None
-    assert recall(index) >= 0.95
-    engine.close()
 
 
 def test_optimising_keeps_what_is_written_and_deleted_meanwhile(tmp_path):
