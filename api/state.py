@@ -19,6 +19,7 @@ from generation.answering import Answering
 from indexes.blobs import Blobs, open_blobs
 from indexes.catalog import keys, schema
 from indexes.catalog.database import Database, open_database
+from indexes.catalog.spending import Spending
 from indexes.catalog.tables import Role
 from indexes.embedders.models import Models
 from indexes.engines.opening import open_engine
@@ -152,7 +153,7 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
     async with (
         _reranker(settings, settings.rerank, _elsewhere(settings.embedding, settings.home)) as reranker,
         _reranker(settings, settings.generation.judge) as judge,
-        Answering.open(settings.generation, storage.models, judge) as answering,
+        Answering.open(settings.generation, storage.models, judge, Spending(storage.database)) as answering,
     ):
         refiner = Refiner(storage.database, storage.engine, Reranking(reranker, settings.rerank), storage.text)
         try:

@@ -13,6 +13,7 @@ from generation.condense import Condenser, Standalone, by_rule
 from generation.even_handed import EvenHandedAnswerer
 from generation.extractive import ExtractiveAnswerer
 from generation.llm_answerer import LlmAnswerer
+from generation.metered import Ledger, metered
 from generation.model import (
     Answer,
     Answered,
@@ -66,13 +67,17 @@ class Answering:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, settings: GenerationSettings, models: Models | None = None, judge: SharedReranker | None = None
+        cls,
+        settings: GenerationSettings,
+        models: Models | None = None,
+        judge: SharedReranker | None = None,
+        ledger: Ledger | None = None,
     ) -> AsyncIterator["Answering"]:
         """Build every answerer that the settings name, and close its connections at the end.
 
         No server is contacted yet. `models` embeds sentences; without it, words alone decide which are quoted. `judge`
-        verifies in place of the embeddings, and stays the caller's. Raises SettingsError where names clash or the
-        default is not among them.
+        verifies in place of the embeddings, and stays the caller's. `ledger` keeps what budgets are held against.
+        Raises SettingsError where names clash or the default is not among them.
         """
         embed = _embed_with(models) if models else None
         answerers: dict[str, Answerer] = {ExtractiveAnswerer.name: ExtractiveAnswerer(settings, embed)}
@@ -82,7 +87,7 @@ class Answering:
             for llm in settings.llms:
                 if llm.name in answerers:
                     raise SettingsError(f"generation.llms: the name {llm.name!r} is taken. Give each model its own.")
-                client = language_model(llm)
+                client = metered(llm.name, language_model(llm), llm.tokens_per_day, ledger)
                 stack.push_async_callback(client.aclose)
                 count = await asyncio.to_thread(counter, llm.tokenizer) if llm.tokenizer else estimate_tokens
                 answerer = LlmAnswerer(llm, settings, client, seed(), count=count)

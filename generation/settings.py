@@ -46,6 +46,12 @@ class LlmSettings(Section):
     first_token_timeout_s: float = Field(60.0, gt=0, description="Longest wait for the first token of a long prompt.")
     read_timeout_s: float = Field(20.0, gt=0, description="Longest silence between tokens.")
     rest_s: float = Field(10.0, ge=0, description="How long a server that failed is left out, if there is another.")
+    tokens_per_day: int | None = Field(
+        None,
+        ge=0,
+        description="Tokens that it may read and write in a day (UTC), for all who ask. Beyond, documents are quoted, "
+        "and the answer says why (`fallback`). Empty: any number.",
+    )
     max_concurrency: int = Field(
         64,
         ge=1,

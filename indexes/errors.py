@@ -138,6 +138,12 @@ class Unavailable(CitewellError):
     code = "unavailable"
 
 
+class OverBudget(Unavailable):
+    """A language model has used up what it may take."""
+
+    code = "over_budget"
+
+
 class StorageFull(Unavailable):
     """There is no room left where something must be kept. An outage: what waits for room goes on once there is some."""
 

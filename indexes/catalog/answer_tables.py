@@ -1,9 +1,9 @@
-"""The tables about answers: those that are kept, what they were made from, and what made them."""
+"""The tables about answers: those that are kept, what they were made from, what made them, and what they took."""
 
 import time
 from typing import Any
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import BigInteger, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from indexes.catalog.tables import Base
@@ -38,3 +38,12 @@ class Trace(Base):
     project: Mapped[str] = mapped_column(index=True)
     created_at: Mapped[float] = mapped_column(default=time.time)
     body: Mapped[dict[str, Any]]
+
+
+class SpendingRow(Base):
+    """Tokens that a language model read and wrote in one day, counted from 1970 (UTC)."""
+
+    __tablename__ = "spending"
+    day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    llm: Mapped[str] = mapped_column(primary_key=True)
+    tokens: Mapped[int] = mapped_column(BigInteger)
