@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from evaluation.gatekeeper import Asked
-from indexes.catalog import comparisons, history, promotion
+from indexes.catalog import comparisons, history, promotion, stores
 from indexes.catalog.history import Because
 from indexes.catalog.pages import Cursor
 from indexes.catalog.tables import IndexVersion, Store, VersionState
@@ -159,6 +159,8 @@ async def test_the_gate_lets_pass_what_finds_the_same(workshop: Workshop, store:
 
 async def test_the_gate_stops_a_worse_one_unless_it_is_forced_with_a_reason(workshop: Workshop, store: Store) -> None:
     version = await workshop.built(store, embedding_model="hashing-1")  # in which all is near to all
+    async with workshop.database.write() as session:  # how well two orders of ties agree is luck, but never so well
+        (await stores.get(session, PROJECT, store.id)).gate = {"min_overlap": 0.6}
     report = await workshop.gatekeeper.compare(PROJECT, store.id, None, version.id, Asked(queries=QUESTIONS))
     assert report.verdict == "failed", report.report["reasons"]
     gatekeeper = workshop.gatekeeper
