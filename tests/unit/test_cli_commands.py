@@ -61,6 +61,7 @@ class Server:
         self.stores: list[VectorStore] = []
         self.files: dict[str, FileObject] = {}
         self.attached: dict[str, VectorStoreFile] = {}
+        self.asked: ResponseCreate
         self.busy = 1
 
     def app(self) -> FastAPI:
@@ -176,6 +177,7 @@ class Server:
         return SearchPage.of(Results([HIT], body.queries, HIT.index_version), explain=body.explain)
 
     async def respond(self, body: ResponseCreate) -> EventStream:
+        self.asked = body
         draft = ResponseDraft("resp_1", "fs_1", "msg_1", 1, "extractive", body)
         return EventStream(encode_event(event) async for event in response_events(draft, _answer()))
 
@@ -293,11 +295,15 @@ def test_a_folder_that_cannot_be_read_has_not_vanished(run: Run, tmp_path: Path)
     assert (refused.code, "cannot be read" in refused.err) == (2, True)
 
 
-def test_ask_prints_the_answer_then_its_quotes(run: Run) -> None:
+def test_ask_prints_the_answer_then_its_quotes(run: Run, server: tuple[Server, str]) -> None:
     assert run("stores", "create", "help").code == 0
     asked = run("ask", "How much leave?")
     assert asked.code == 0
     assert asked.out.splitlines() == ["25 days. [1]", "[1] hr/leave.md:2:10", f"    “{TEXT}”"]
+    for named, version in (("terse", None), ("terse@2", "2")):
+        assert run("ask", "How much leave?", "--prompt", named).code == 0
+        asked_with = server[0].asked.prompt
+        assert asked_with is not None and (asked_with.id, asked_with.version) == ("terse", version)
     whole = json.loads(run("ask", "How much leave?", "--json").out)
     assert whole["output"][1]["content"][0]["annotations"][0]["quote"] == TEXT
 
