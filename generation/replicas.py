@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from generation.llm import Finished, LanguageModel, Message, Sampling
+from indexes.balance import choices
 from indexes.errors import Overloaded, Unavailable
 
 
@@ -68,11 +69,7 @@ class Replicas:
                 replica.in_flight -= 1
 
     def _next(self, tried: Sequence[_Replica]) -> _Replica:
-        now = self._clock()
-        left = [replica for replica in self._replicas if replica not in tried]
-        healthy = [replica for replica in left if replica.rests_until <= now]
-        candidates = healthy or sorted(left, key=lambda replica: replica.rests_until)[:1]
-        free = [replica for replica in candidates if replica.in_flight < self._most]
-        if not free:
-            raise Overloaded(f"{self._name} is answering all it can. Try again in a moment.")
-        return min(free, key=lambda replica: replica.in_flight)
+        for replica in choices((one for one in self._replicas if one not in tried), self._clock()):
+            if replica.in_flight < self._most:
+                return replica
+        raise Overloaded(f"{self._name} is answering all it can. Try again in a moment.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from indexes.balance import choices
 from indexes.errors import CitewellError, Overloaded, Unavailable
 from indexes.remote.codec import Json
 from indexes.remote.endpoint import Endpoint, encode
@@ -42,7 +43,7 @@ class ModelServers:
         """
         content, tried = encode(body), dict[_Server, CitewellError]()
         while len(tried) < len(self._servers):
-            server = self._next(tried)
+            server = choices((one for one in self._servers if one not in tried), self._clock())[0]
             try:
                 answer = await _asked(server, path, content)
             except Overloaded as error:
@@ -59,14 +60,6 @@ class ModelServers:
         """Disconnect; the servers go on serving others."""
         for server in self._servers:
             await server.client.aclose()
-
-    def _next(self, tried: dict[_Server, CitewellError]) -> _Server:
-        now = self._clock()
-        left = [server for server in self._servers if server not in tried]
-        healthy = [server for server in left if server.rests_until <= now]
-        if healthy:
-            return min(healthy, key=lambda server: server.in_flight)
-        return min(left, key=lambda server: server.rests_until)
 
 
 async def _asked(server: _Server, path: str, content: bytes) -> Any:  # noqa: ANN401 - JSON
