@@ -15,7 +15,9 @@ from indexes.errors import Forbidden, InvalidRequest, Unauthenticated
 _RANK = {Role.READ: 0, Role.WRITE: 1, Role.ADMIN: 2}
 
 
-def _state(request: Request) -> State:
+# Dependencies are coroutines though they wait for nothing: FastAPI runs plain functions in threads, and going there and
+# back would be a tenth of what a search costs.
+async def _state(request: Request) -> State:
     state: State = request.app.state.citewell
     return state
 
@@ -23,7 +25,7 @@ def _state(request: Request) -> State:
 StateDep = Annotated[State, Depends(_state)]
 
 
-def _stopping(request: Request) -> Callable[[], bool]:
+async def _stopping(request: Request) -> Callable[[], bool]:
     asked: Callable[[], bool] = getattr(request.app.state, "stopping", lambda: False)
     return asked
 

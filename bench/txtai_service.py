@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,10 @@ def serving_txtai(python: Path, judged: JudgedSet, cache: Path) -> Iterator[str]
     folder = (cache / f"txtai-{judged.name}").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     config, log, index = folder / "config.yml", folder / "serve.log", folder / "index"
-    config.write_text(_CONFIG.format(index=index, model=resolve(MINILM, {}, Path()).folder), "utf-8")
+    asked = _CONFIG.format(index=index, model=resolve(MINILM, {}, Path()).folder)
+    if config.exists() and config.read_text("utf-8") != asked:  # an index names the folder of its model
+        shutil.rmtree(index, ignore_errors=True)
+    config.write_text(asked, "utf-8")
     port = free_port()
     command = [str(python), "-m", "uvicorn", "txtai.api:app", "--port", str(port), "--log-level", "warning"]
     environment = {**os.environ, "CONFIG": str(config), "HF_HUB_OFFLINE": "1"}

@@ -10,6 +10,7 @@ from typing import Literal
 from indexes.errors import SettingsError
 
 Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32"]
 
 # Padded tokens of one forward pass. CPU: from 700 to 4,500 the rate is the same within 4 %, at 400 a tenth lower; and a
 # smaller pass is padded less and holds less memory. CUDA: enough to fill the device, not measured.
@@ -24,9 +25,9 @@ def prepare(device: Device, setting: str) -> Literal["cpu", "cuda"]:
     """
     os.environ["HF_HUB_OFFLINE"] = "1"  # these are read once, when the libraries are imported
     # oneDNN keeps what it compiled for each shape of a batch. Bounded, the process stays at 0.8 GB, and not at 1.9,
-    # after a few hundred documents, at the same rate.
+    # after a few hundred documents; 16 are too few for questions of some lengths in two threads.
     for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
-        os.environ.setdefault(cache, "16")
+        os.environ.setdefault(cache, "64")
     import torch
     from transformers.utils import logging
 

@@ -44,7 +44,13 @@ class BatchingEmbedder:
         self._slice_tokens = slice_tokens
         self._cached_queries = cached_queries
         self._cache: OrderedDict[str, Vector] = OrderedDict()
-        self._queries: Lane[str, Vector] = Lane("queries", embedder.embed_queries, _first_queries, capacity=max_queries)
+        # Half of the cores: the rest of a search needs the others, and what waits meanwhile is embedded together, which
+        # costs less a query. On two cores with 8 clients one batch at once made 104 to 121 searches a second, two at
+        # once 88 to 99.
+        at_once = max(1, slices_at_once // 2)
+        self._queries: Lane[str, Vector] = Lane(
+            "queries", embedder.embed_queries, _first_queries, capacity=max_queries, at_once=at_once
+        )
         self._documents: Lane[str, Vector] = Lane(
             "documents", embedder.embed_documents, self._slice, capacity=max_documents, at_once=slices_at_once
         )

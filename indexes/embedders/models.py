@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from indexes.embedder import SharedEmbedder, Tokenizer
@@ -121,8 +122,13 @@ class Models:
         from indexes.embedders.sentence_transformer import SentenceTransformerEmbedder
 
         settings = self._settings
-        load = SentenceTransformerEmbedder.load
-        loaded = await asyncio.to_thread(load, self._resolved[name], device=settings.device, threads=settings.threads)
+        load = partial(
+            SentenceTransformerEmbedder.load,
+            device=settings.device,
+            threads=settings.threads,
+            precision=settings.precision,
+        )
+        loaded = await asyncio.to_thread(load, self._resolved[name])
         return BatchingEmbedder(loaded, slices_at_once=loaded.passes, slice_tokens=loaded.batch_tokens)
 
     def _tokenizer(self, name: str) -> Tokenizer:

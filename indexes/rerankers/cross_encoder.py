@@ -15,7 +15,7 @@ from indexes.errors import SettingsError, Unavailable
 from indexes.model import Vector
 from indexes.reranker import Pair
 from indexes.rerankers.weights import CrossEncoderWeights
-from indexes.torch_passes import PASS_TOKENS, Device, by_length, passes, prepare
+from indexes.torch_passes import PASS_TOKENS, Device, Precision, by_length, passes, prepare
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -38,13 +38,15 @@ class CrossEncoderReranker:
         self._tokenizing = threading.Lock()  # the tokenizer inside the model is not safe in two threads
 
     @classmethod
-    def load(cls, weights: CrossEncoderWeights, *, device: Device = "auto", threads: int = 0) -> "CrossEncoderReranker":
+    def load(
+        cls, weights: CrossEncoderWeights, *, device: Device = "auto", threads: int = 0, precision: Precision = "auto"
+    ) -> "CrossEncoderReranker":
         """Loads and warms up the model: about 7 s the first time in a process.
 
-        `threads` is how many forward passes run at once on the CPU, 0 for one per core. Raises SettingsError where the
-        model or the device cannot be used.
+        `threads` is how many forward passes run at once on the CPU, 0 for one per core; `precision` is that of products
+        of matrices there. Raises SettingsError where the model or the device cannot be used.
         """
-        model = _load(weights, device)
+        model = _load(weights, device, precision)
         reranker = cls(weights, model, passes(model.device.type, threads))
         reranker.scores([Pair("The first pass", "allocates what later ones reuse.")])
         return reranker
@@ -83,12 +85,12 @@ class CrossEncoderReranker:
         return (pair.query, pair.text) if self._entailment is None else (pair.text, pair.query)
 
 
-def _load(weights: CrossEncoderWeights, device: Device) -> "CrossEncoder":
+def _load(weights: CrossEncoderWeights, device: Device, precision: Precision) -> "CrossEncoder":
     chosen = prepare(device, "rerank.device")
     import torch
     from sentence_transformers import CrossEncoder
 
-    from indexes.packed_linear import pack_linears
+    from indexes.packed_encoder import pack
 
     try:
         model = CrossEncoder(
@@ -97,5 +99,5 @@ def _load(weights: CrossEncoderWeights, device: Device) -> "CrossEncoder":
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise SettingsError(f"The model in {weights.folder} cannot be loaded: {error}") from error
     if chosen == "cpu":
-        pack_linears(model)
+        pack(model, precision)
     return model.eval()

@@ -14,7 +14,7 @@ from indexes.embedders.weights import Weights
 from indexes.manifest import EmbeddingSpec
 from indexes.model import Vector
 from indexes.reranker import Pair, RerankerSpec
-from indexes.torch_passes import Device, by_length
+from indexes.torch_passes import Device, Precision, by_length
 
 
 class MaxSimReranker:
@@ -29,9 +29,12 @@ class MaxSimReranker:
         self._query = lru_cache(maxsize=256)(self._read_query)  # a question comes in several batches
 
     @classmethod
-    def load(cls, weights: Weights, *, device: Device = "auto", threads: int = 0) -> "MaxSimReranker":
+    def load(
+        cls, weights: Weights, *, device: Device = "auto", threads: int = 0, precision: Precision = "auto"
+    ) -> "MaxSimReranker":
         """Loads the embedding model once more: 0.5 s and 90 MB for MiniLM. Raises SettingsError."""
-        return cls(SentenceTransformerEmbedder.load(weights, device=device, threads=threads, setting="rerank.device"))
+        load = SentenceTransformerEmbedder.load
+        return cls(load(weights, device=device, threads=threads, precision=precision, setting="rerank.device"))
 
     def scores(self, pairs: Sequence[Pair]) -> Vector:
         """Shape (len(pairs),), each 0..1: 0.5 is a mean cosine of 0, 0 a text without words. Raises Unavailable."""

@@ -40,14 +40,26 @@ async def open_reranker(
             from indexes.rerankers.weights import find
 
             found = await asyncio.to_thread(find, settings.model, settings.sha256)
-            cross_encoder = partial(CrossEncoderReranker.load, found, device=settings.device, threads=settings.threads)
+            cross_encoder = partial(
+                CrossEncoderReranker.load,
+                found,
+                device=settings.device,
+                threads=settings.threads,
+                precision=settings.precision,
+            )
             return _here_or_there(found.spec, found.folder, cross_encoder, endpoints)
         case MaxSimSettings():
             from indexes.embedders.weights import resolve
             from indexes.rerankers.maxsim import MaxSimReranker, maxsim_spec
 
             weights = await asyncio.to_thread(resolve, settings.model, embedding.models, cache)
-            maxsim = partial(MaxSimReranker.load, weights, device=settings.device, threads=settings.threads)
+            maxsim = partial(
+                MaxSimReranker.load,
+                weights,
+                device=settings.device,
+                threads=settings.threads,
+                precision=settings.precision,
+            )
             return _here_or_there(maxsim_spec(weights.spec), weights.folder, maxsim, endpoints)
 
 

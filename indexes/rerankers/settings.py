@@ -28,6 +28,9 @@ class _Local(_Reranked):
     threads: int = Field(
         0, ge=0, le=256, description="Forward passes at once on the CPU, one thread each. 0: one per core."
     )
+    precision: Literal["auto", "float32"] = Field(
+        "auto", description="How the CPU multiplies. auto: in bfloat16 where it has instructions for that."
+    )
 
 
 class MaxSimSettings(_Local):

@@ -37,7 +37,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_rows_are_those_of_encode() -> None:
     from sentence_transformers import SentenceTransformer
 
-    ours = SentenceTransformerEmbedder.load(resolve("all-MiniLM-L6-v2", {}, Path("unused")), device="cpu")
+    ours = SentenceTransformerEmbedder.load(
+        resolve("all-MiniLM-L6-v2", {}, Path("unused")), device="cpu", precision="float32"
+    )
     bare = SentenceTransformer(str(get_model_path()), device="cpu")
     np.testing.assert_allclose(ours.embed_documents(TEXTS), bare.encode(TEXTS, normalize_embeddings=True), atol=1e-5)
 
@@ -50,7 +52,7 @@ def test_a_local_model_is_read_as_it_was_saved(tiny: Path) -> None:
     assert (spec.name, spec.revision, spec.dimension, spec.pooling) == ("ours", "local", 32, "cls")
     assert (spec.query_prefix, spec.document_prefix) == ("question: ", "passage: ")
     assert spec.max_tokens == 24 - 2 - 2  # [CLS], [SEP]; passage, :
-    ours = SentenceTransformerEmbedder.load(weights, device="cpu")
+    ours = SentenceTransformerEmbedder.load(weights, device="cpu", precision="float32")
     bare = SentenceTransformer(str(tiny), device="cpu")
     queries = bare.encode_query(TEXTS, normalize_embeddings=True)
     documents = bare.encode_document(TEXTS, normalize_embeddings=True)

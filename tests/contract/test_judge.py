@@ -39,7 +39,7 @@ async def judged(settings: RerankSettings) -> Answer:
 async def test_a_model_of_inference_says_how_surely_the_claim_follows(tiny_inference: Path) -> None:
     from sentence_transformers import CrossEncoder
 
-    answer = await judged(CrossEncoderSettings(model=str(tiny_inference), device="cpu"))
+    answer = await judged(CrossEncoderSettings(model=str(tiny_inference), device="cpu", precision="float32"))
     (sentence,) = answer.sentences
     model = CrossEncoder(str(tiny_inference), device="cpu")
     (classes,) = model.predict([(answer.citations[0].quote, CLAIM)], apply_softmax=True)
@@ -49,7 +49,7 @@ async def test_a_model_of_inference_says_how_surely_the_claim_follows(tiny_infer
 async def test_a_cross_encoder_on_disk_gives_the_score_of_each_sentence(tiny_cross_encoder: Path) -> None:
     from sentence_transformers import CrossEncoder
 
-    answer = await judged(CrossEncoderSettings(model=str(tiny_cross_encoder), device="cpu"))
+    answer = await judged(CrossEncoderSettings(model=str(tiny_cross_encoder), device="cpu", precision="float32"))
     (sentence,) = answer.sentences
     (expected,) = CrossEncoder(str(tiny_cross_encoder), device="cpu").predict([(CLAIM, answer.citations[0].quote)])
     assert sentence.score == pytest.approx(float(expected), abs=1e-3)

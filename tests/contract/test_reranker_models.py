@@ -32,8 +32,8 @@ PAIRS = [Pair(QUESTION, text) for text in TEXTS] + [Pair("When is the canteen op
 @pytest.fixture(scope="module", params=["cross-encoder", "maxsim"])
 def reranker(request: pytest.FixtureRequest, tiny_cross_encoder: Path) -> Reranker:
     if request.param == "maxsim":
-        return MaxSimReranker.load(resolve(MINILM, {}, Path("unused")), device="cpu")
-    return CrossEncoderReranker.load(find(str(tiny_cross_encoder), None), device="cpu")
+        return MaxSimReranker.load(resolve(MINILM, {}, Path("unused")), device="cpu", precision="float32")
+    return CrossEncoderReranker.load(find(str(tiny_cross_encoder), None), device="cpu", precision="float32")
 
 
 def test_scores_are_within_0_and_1_in_the_order_given(reranker: Reranker) -> None:
@@ -67,11 +67,19 @@ def test_a_lone_surrogate_is_the_callers_fault(reranker: Reranker) -> None:
         reranker.scores([Pair("question", "\ud800")])
 
 
+def test_what_the_cpu_multiplies_faster_scores_nearly_the_same(tiny_cross_encoder: Path) -> None:
+    weights = find(str(tiny_cross_encoder), None)
+    exact, fast = (
+        CrossEncoderReranker.load(weights, device="cpu", precision=one).scores(PAIRS) for one in ("float32", "auto")
+    )
+    np.testing.assert_allclose(fast, exact, atol=0.03)
+
+
 def test_a_cross_encoder_scores_as_the_library_does(tiny_cross_encoder: Path) -> None:
     import torch
     from sentence_transformers import CrossEncoder
 
-    ours = CrossEncoderReranker.load(find(str(tiny_cross_encoder), None), device="cpu")
+    ours = CrossEncoderReranker.load(find(str(tiny_cross_encoder), None), device="cpu", precision="float32")
     bare = CrossEncoder(str(tiny_cross_encoder), device="cpu")
     expected = bare.predict([tuple(pair) for pair in PAIRS], activation_fn=torch.nn.Sigmoid())
     np.testing.assert_allclose(ours.scores(PAIRS), expected, atol=1e-5)
@@ -81,7 +89,7 @@ def test_a_model_of_inference_scores_how_surely_the_question_follows_from_the_te
     import torch
     from sentence_transformers import CrossEncoder
 
-    ours = CrossEncoderReranker.load(find(str(tiny_inference), None), device="cpu")
+    ours = CrossEncoderReranker.load(find(str(tiny_inference), None), device="cpu", precision="float32")
     bare = CrossEncoder(str(tiny_inference), device="cpu")
     logits = bare.predict([(text, query) for query, text in PAIRS], activation_fn=torch.nn.Softmax(dim=1))
     np.testing.assert_allclose(ours.scores(PAIRS), logits[:, 2], atol=1e-5)
@@ -90,7 +98,7 @@ def test_a_model_of_inference_scores_how_surely_the_question_follows_from_the_te
 def test_late_interaction_is_the_mean_of_the_best_cosines() -> None:
     from sentence_transformers import SentenceTransformer
 
-    ours = MaxSimReranker.load(resolve(MINILM, {}, Path("unused")), device="cpu")
+    ours = MaxSimReranker.load(resolve(MINILM, {}, Path("unused")), device="cpu", precision="float32")
     bare = SentenceTransformer(str(get_model_path()), device="cpu")
     tokens = bare.encode([QUESTION, TEXTS[0]], output_value="token_embeddings")
     query, text = (rows.numpy()[1:-1] / np.linalg.norm(rows.numpy()[1:-1], axis=1, keepdims=True) for rows in tokens)
