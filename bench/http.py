@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bench.home import PROJECT, STORE, Home
 from bench.http_clients import CitewellClient, Client, TxtaiClient
-from bench.judged import JudgedSet, clapnq, scifact
+from bench.judged import JudgedSet, clapnq_questions, scifact
 from bench.report import print_heading, print_table
 from bench.search_steps import BARE, LIMIT, SETTINGS, WHOLE, Steps, query_engine
 from bench.service import serving
@@ -39,7 +39,7 @@ from retrieval.search import Searcher
 
 CLIENTS = 8
 _WARM = 20  # queries before the first that counts
-_ROUNDS = 2  # in which crowds take turns
+_ROUNDS = 3  # in which crowds take turns
 _DEPTH = 50  # hits that are sure to be of ten documents
 _COLUMNS = ("", "p50 ms", "p95 ms", "p50 over bare, ms", "p50 / bare")
 _OURS = "over HTTP"
@@ -60,13 +60,13 @@ async def made_up(chunks: int, count: int) -> None:
 
 async def real(data: Path, cache: Path, count: int, peer_python: Path | None) -> None:
     """SciFact with the real model: in this process, by a service on a copy of the home, and by the peer."""
-    judged, others = scifact(data), clapnq(data)
+    judged = scifact(data)
     async with Home.open() as home:
         await judged.index(home, cache)
         with _servers(home, judged, cache, peer_python) as servers:
             await _one_by_one(home, servers, list(judged.queries.values())[: count + _WARM])
             # Questions of another set: a vector that is remembered would be no work.
-            await asyncio.to_thread(_in_crowds, home, servers, list(others.queries.values())[:count])
+            await asyncio.to_thread(_in_crowds, home, servers, clapnq_questions(data))
             if peer_python is not None:
                 _print_quality(judged, servers)
 
@@ -135,8 +135,10 @@ def _in_crowds(home: Home, servers: dict[str, Connect], texts: Sequence[str]) ->
     bare = f"encode + bare engine, {CLIENTS} threads"
     crowds: dict[str, Callable[[Sequence[str]], None]] = {bare: partial(_crowd_of_threads, query)}
     crowds |= {server: partial(_crowd_of_clients, connect) for server, connect in servers.items()}
-    share = len(texts) // (len(crowds) * _ROUNDS)
+    share = len(texts) // (len(crowds) * (1 + _ROUNDS))
     shares = deque(texts[first : first + share] for first in range(0, len(texts) - share + 1, share))
+    for ask in crowds.values():
+        ask(shares.popleft())  # the first together allocate what later ones reuse
     took = dict.fromkeys(crowds, 0.0)
     for _ in range(_ROUNDS):
         for who, ask in crowds.items():

@@ -60,6 +60,11 @@ def clapnq(data: Path) -> JudgedSet:
     return _asked("clapnq", data / "clapnq-dev")
 
 
+def clapnq_questions(data: Path) -> list[str]:
+    """All that are asked there, answerable or not."""
+    return [row["question"] for row in _rows(data / "clapnq-dev" / "qa.jsonl")]
+
+
 def xquad(data: Path, code: str, most_queries: int = 300) -> JudgedSet:
     """XQuAD in the language of this code, one of `XQUAD`: the first questions, each judged by its own paragraph."""
     return _asked(f"xquad {code}", data / "xquad" / code, most_queries, XQUAD[code])

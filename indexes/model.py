@@ -166,9 +166,8 @@ class Matches(list[Match]):
         self.how = how
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """How a hit came to its place: each kind of score is None where that step did not see it.
+class Scores(NamedTuple):
+    """How a hit came to its place: each kind of score is None where that step did not see it. A tuple as `Match` is.
 
     `behind` is the lowest score of those that were reranked, for a hit that stands behind them because it was not.
     """

@@ -2,18 +2,13 @@
 
 torch multiplies float32 matrices by MKL, which takes its AVX2 path on CPUs that are not Intel's even where they have
 AVX-512; oneDNN, which torch carries as well, does not. Measured on an AMD EPYC of 2 cores, MiniLM: 1.8 to 2 times the
-tokens a second, results equal to 2e-7. Where the CPU multiplies bfloat16, that takes half the time again
-(`bench/embedding.py`).
+tokens a second, results equal to 2e-7. Where the CPU multiplies bfloat16, that takes half the time again.
 """
-
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from indexes.torch_passes import Precision
-
-Activation = Literal["none", "gelu"]
 
 
 def available() -> bool:
@@ -29,33 +24,26 @@ def product_dtype(precision: Precision) -> torch.dtype:
     return torch.bfloat16 if precision == "auto" and fast else torch.float32
 
 
+def packed(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """The weight of a linear layer, (out, in), in a blocked layout that is opaque: it cannot be saved nor moved."""
+    laid_out: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(dtype))
+    return laid_out
+
+
 class PackedLinear(nn.Module):
-    """A linear layer for inference, by oneDNN, with the activation that follows it."""
+    """An `nn.Linear` of float32 for inference, by oneDNN."""
 
-    def __init__(
-        self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, activation: Activation = "none"
-    ) -> None:
-        """`weight` is (out, in), `bias` (out,)."""
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__()
-        self.dtype = dtype
-        self.activation = activation
-        self.bias = None if bias is None else bias.detach().to(dtype)
-        # Not a parameter: the blocked layout is opaque, and must neither be saved nor moved to another device.
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(dtype))
+        self._dtype = dtype
+        self.bias = None if linear.bias is None else linear.bias.detach().to(dtype)
+        self.weight = packed(linear.weight, dtype)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """(..., in) of any float type to (..., out) of `dtype`."""
-        packed: Tensor = torch.ops.mkldnn._linear_pointwise(
-            rows.to(self.dtype), self.weight, self.bias, self.activation, [], "none"
-        )
-        return packed
-
-
-class _Float32Linear(PackedLinear):
-    """In the place of an `nn.Linear`, whose results have the type of its weights."""
-
-    def forward(self, rows: Tensor) -> Tensor:
-        return super().forward(rows).float()
+        """As `nn.Linear.forward`: (..., in) to (..., out)."""
+        given = rows.to(self._dtype)
+        made: Tensor = torch.ops.mkldnn._linear_pointwise(given, self.weight, self.bias, "none", [], "")
+        return made.float()
 
 
 def pack_linears(model: nn.Module, dtype: torch.dtype) -> None:
@@ -63,4 +51,4 @@ def pack_linears(model: nn.Module, dtype: torch.dtype) -> None:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear and child.weight.dtype == torch.float32:
-                setattr(parent, name, _Float32Linear(child.weight, child.bias, dtype))
+                setattr(parent, name, PackedLinear(child, dtype))

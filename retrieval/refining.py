@@ -116,4 +116,4 @@ def _ordered(hits: list[Hit], chunk_ids: list[str]) -> list[Hit]:
 
 
 def _scaled(hit: Hit, most: float) -> Hit:
-    return replace(hit, scores=replace(hit.scores, behind=most))
+    return replace(hit, scores=hit.scores._replace(behind=most))

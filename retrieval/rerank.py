@@ -56,7 +56,7 @@ class Reranking:
         if problem is not None:
             self._log(problem)
         scored = [
-            replace(hit, scores=replace(hit.scores, rerank=score)) for hit, score in zip(hits, scores, strict=False)
+            replace(hit, scores=hit.scores._replace(rerank=score)) for hit, score in zip(hits, scores, strict=False)
         ]
         best = sorted(scored, key=lambda hit: -(hit.scores.rerank or 0.0))  # stable
         return Reranked([*best, *hits[len(best) :]], len(best), self._reranker.spec.name, problem)

@@ -153,7 +153,7 @@ def test_what_cannot_be_told_is_insufficient_and_says_how_much_is_missing() -> N
 def test_embeddings_that_lose_are_seen_behind_the_lexical_search() -> None:
     def by_words_alone(found: Found) -> Found:
         right = found.key.startswith("right")
-        return replace(found, scores=replace(found.scores, dense=None, lexical=1.0)) if right else found
+        return replace(found, scores=found.scores._replace(dense=None, lexical=1.0)) if right else found
 
     def blinded(results: Results) -> Results:
         return replace(results, found=tuple(map(by_words_alone, results.found)))

@@ -17,6 +17,7 @@ from transformers import (
     XLMRobertaModel,
 )
 
+from indexes import packed_encoder
 from indexes.packed_encoder import PackedEncoder, pack
 from indexes.torch_passes import Precision
 
@@ -88,3 +89,15 @@ def test_nothing_changes_without_onednn(monkeypatch: pytest.MonkeyPatch, tmp_pat
     pack(model, "auto")
     model.save_pretrained(tmp_path)  # which a packed model cannot do
     assert not isinstance(model.encoder, PackedEncoder)
+
+
+def test_this_torch_compiles_the_layers() -> None:
+    assert packed_encoder._compiled() is not packed_encoder._read
+
+
+def test_layers_that_are_not_compiled_make_the_same_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = made(BertConfig, BertModel)
+    pack(model, "float32")
+    compiled = read(model, (40, 3, 17))
+    monkeypatch.setattr(packed_encoder, "_compiled", lambda: packed_encoder._read)
+    torch.testing.assert_close(read(model, (40, 3, 17)), compiled)
