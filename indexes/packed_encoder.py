@@ -3,7 +3,7 @@
 What transformers does is the same, for every use of such a model, in 40 steps a layer. Here a layer has 15: queries,
 keys and values are one product, an activation is part of the product before it, and padding is left out of all but
 attention. All layers are one call that holds no GIL, where each step would wait for it and the other threads of the
-process for each step. Measured by `bench/embedding.py` and `bench/http.py`: see `bench/README.md`.
+process for each step. What it gains is in `retrieval/README.md`.
 """
 
 import logging
