@@ -1,7 +1,8 @@
 """Inverted lists over rows that lie elsewhere: each row is in the list of the centroid nearest to it (Jégou 2011).
 
 FAISS's own IndexIVF would hold a second copy of the vectors, and filters by looking at every row of a fixed number of
-lists. These hold row numbers only, and a filtered search opens more lists until enough allowed rows are in them.
+lists. These hold row numbers only, and a filtered search, which knows how many allowed rows each list has, opens more
+lists until there are enough.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,29 @@ _TRAINING_ROWS = 48  # for each centroid: more do not make better ones (FAISS wa
 _ROUNDS = 8
 _MOST, _SURPLUS = 4, 1.25  # times as many lists at most, and more than it seems to take, when there were too few
 _FEW = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Rows in the order of their lists. `bounds` says where each list begins among them, and where the last ends."""
+
+    rows: Numbers
+    bounds: Numbers
+
+    def count(self, lists: NDArray[np.intp]) -> int:
+        """How many rows these lists have."""
+        return int((self.bounds[lists + 1] - self.bounds[lists]).sum())
+
+    def of(self, lists: NDArray[np.intp]) -> Numbers:
+        """The rows of these lists."""
+        starts, ends = self.bounds[lists], self.bounds[lists + 1]
+        if len(lists) <= _FEW:  # faster one by one
+            pairs = zip(starts.tolist(), ends.tolist(), strict=True)
+            return np.concatenate([self.rows[start:end] for start, end in pairs])
+        counts = ends - starts
+        before = np.cumsum(counts) - counts
+        rows: Numbers = self.rows[np.arange(counts.sum()) + np.repeat(starts - before, counts)]
+        return rows
 
 
 @dataclass(frozen=True)
@@ -47,25 +71,25 @@ class Lists:
 
     def ordered(self) -> tuple["Lists", Numbers]:
         """Over the rows in the order of their lists, and what that order is: what is read together lies together."""
-        return Lists(self.centroids, self.homes[self._sorted]), self._sorted
+        rows = self.whole.rows
+        return Lists(self.centroids, self.homes[rows]), rows
 
     def extended(self, vectors: Vector) -> "Lists":
         """With more rows behind those that are there."""
         return Lists(self.centroids, np.concatenate([self.homes, _nearest(self.centroids, vectors)]))
 
-    def candidates(self, query: Vector, probes: int, allowed: NDArray[np.bool_] | None, wanted: int) -> Numbers:
-        """The rows of the `probes` lists nearest to the query, those alone that are `allowed`.
+    def candidates(self, query: Vector, probes: int, allowed: Listed, wanted: int) -> Numbers:
+        """The `allowed` rows of the `probes` lists nearest to the query.
 
         Of more lists, or all, where fewer than `wanted` rows are in those: a filter may forbid what lies near.
         """
         scores = products(self.centroids, query)
         while True:
-            rows = self._rows(best(scores, probes))
-            if allowed is not None:
-                rows = rows[allowed[rows]]
-            if len(rows) >= wanted or probes >= len(scores):
-                return rows
-            probes = ceil(probes * min(_MOST, _SURPLUS * wanted / max(1, len(rows))))
+            nearest = best(scores, probes)
+            count = allowed.count(nearest)
+            if count >= wanted or probes >= len(scores):
+                return allowed.of(nearest)
+            probes = ceil(probes * min(_MOST, _SURPLUS * wanted / max(1, count)))
 
     def ranks(self, queries: Vector, neighbours: Numbers) -> NDArray[np.intp]:
         """How many lists must be opened until each neighbour is found. Both shapes are (queries, neighbours)."""
@@ -74,24 +98,18 @@ class Lists:
         return np.take_along_axis(places, self.homes[neighbours].astype(np.intp), axis=1) + 1
 
     @cached_property
-    def _sorted(self) -> Numbers:
-        """The rows of list after list."""
-        return np.argsort(self.homes, kind="stable").astype(np.int64)
+    def whole(self) -> Listed:
+        """Every row."""
+        return self._listed(np.argsort(self.homes, kind="stable").astype(np.int64))
 
-    @cached_property
-    def _bounds(self) -> Numbers:
-        """Where each list begins in `_sorted`, and where the last one ends."""
-        return np.concatenate([[0], np.cumsum(np.bincount(self.homes, minlength=len(self.centroids)))])
+    def only(self, mask: NDArray[np.bool_]) -> Listed:
+        """The rows for which `mask`, shape (rows,), is true."""
+        rows = self.whole.rows
+        return self._listed(rows[mask[rows]])
 
-    def _rows(self, lists: NDArray[np.intp]) -> Numbers:
-        starts, ends = self._bounds[lists], self._bounds[lists + 1]
-        if len(lists) <= _FEW:  # faster one by one
-            pairs = zip(starts.tolist(), ends.tolist(), strict=True)
-            return np.concatenate([self._sorted[start:end] for start, end in pairs])
-        counts = ends - starts
-        before = np.cumsum(counts) - counts
-        rows: Numbers = self._sorted[np.arange(counts.sum()) + np.repeat(starts - before, counts)]
-        return rows
+    def _listed(self, rows: Numbers) -> Listed:
+        counts = np.bincount(self.homes[rows], minlength=len(self.centroids))
+        return Listed(rows, np.concatenate([[0], np.cumsum(counts)]))
 
 
 def _nearest(centroids: Vector, vectors: Vector) -> NDArray[np.int32]:

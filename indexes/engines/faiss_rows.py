@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from indexes.engines.attribute_columns import AttributeColumns, Groups
 from indexes.engines.dense_plan import Shape
+from indexes.engines.faiss_lists import Listed
 from indexes.engines.faiss_part import Part
 from indexes.engines.faiss_scan import Numbers, unit
 from indexes.engines.gpu_device import DeviceIndex
@@ -210,6 +211,12 @@ class Selection:
     def main_rows(self) -> Numbers | None:
         """The numbers of its rows in the main part; None for all."""
         return None if self.whole else np.flatnonzero(self.mask[: self._main])
+
+    @cached_property
+    def listed(self) -> Listed:
+        """Its rows in the main part, list by list."""
+        assert self._snapshot.part is not None
+        return self._snapshot.part.listed(self.mask[: self._main])
 
     @cached_property
     def delta_rows(self) -> Numbers | None:

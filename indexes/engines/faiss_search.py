@@ -48,8 +48,8 @@ def _main(now: Snapshot, query: Vector, planned: Plan, selection: Selection) -> 
         case Way.DEVICE if now.device:
             return now.device.search(query, planned.fetch)
         case Way.LISTS:
-            mask = selection.mask if planned.masked else None
-            return now.part.probe(query, planned.fetch, planned.effort, mask)
+            allowed = selection.listed if planned.masked else None
+            return now.part.probe(query, planned.fetch, planned.effort, allowed)
         case _:
             return now.part.compare(query, planned.fetch, selection.main_rows)
 
