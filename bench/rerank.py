@@ -107,7 +107,7 @@ async def speed(documents: Sequence[str], maxsim: MaxSimReranker, repeats: int) 
     pairs = [(question, text) for question, texts in questions.items() for text in texts]
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="citewell-bench-") as folder:
-        _random_cross_encoder(Path(folder))
+        random_cross_encoder(Path(folder))
         ours = CrossEncoderReranker.load(find(folder, None), device="cpu")
         bare = CrossEncoder(folder, device="cpu")
     shared, late = BatchingReranker(ours), BatchingReranker(maxsim)
@@ -144,7 +144,8 @@ async def speed(documents: Sequence[str], maxsim: MaxSimReranker, repeats: int) 
         await reranker.close()
 
 
-def _random_cross_encoder(folder: Path) -> None:
+def random_cross_encoder(folder: Path) -> None:
+    """Weights and tokenizer of MiniLM's shape into an empty folder."""
     import torch
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 

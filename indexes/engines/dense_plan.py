@@ -20,6 +20,9 @@ WALK_SHARE = 0.5
 DELTA_ROWS = 40_000
 """New rows that wait for a merge are compared one by one, 0.1 ms a thousand. Beyond, the engine within is faster."""
 
+DEVICE_ROWS = 512
+"""More are not asked of a device: FAISS selects 2,048 there, and four times as many are compared again in full."""
+
 
 class Way(StrEnum):
     """What is done."""
@@ -81,7 +84,7 @@ def plan(shape: Shape, allowed: int, limit: int, *, exact: bool = False) -> Plan
     forbidden = shape.main + shape.delta - allowed
     masked = forbidden > SURPLUS_ROWS
     fetch = min(shape.main, limit if masked else limit + forbidden)
-    if shape.device and not masked:
+    if shape.device and not masked and fetch <= DEVICE_ROWS:
         return Plan(Way.DEVICE, fetch)
     if allowed <= EXACT_ROWS or shape.lists is None:
         return Plan(Way.EXACT, limit, masked=True)

@@ -184,7 +184,8 @@ class Selection:
     """Rows of a snapshot by their groups; None is all that are not gone."""
 
     def __init__(self, snapshot: Snapshot, groups: Groups | None) -> None:
-        self._snapshot = snapshot
+        # Not the snapshot, which keeps this: what lies in circles lies on a device until the garbage collector comes.
+        self._part, self._alive, self._homes = snapshot.part, snapshot.alive, snapshot.groups
         self._groups = groups
         self._main = len(snapshot.groups) - len(snapshot.delta)
         self.allowed = int(snapshot.counts.sum() if groups is None else snapshot.counts[groups].sum())
@@ -193,19 +194,19 @@ class Selection:
     @property
     def whole(self) -> bool:
         """Whether it is every row there ever was."""
-        return self.allowed == len(self._snapshot.groups)
+        return self.allowed == len(self._homes)
 
     def has(self, rows: Numbers) -> NDArray[np.bool_]:
         """Which of these rows are in it."""
-        alive = self._snapshot.alive[rows]
-        return alive if self._groups is None else alive & self._groups[self._snapshot.groups[rows]]
+        alive = self._alive[rows]
+        return alive if self._groups is None else alive & self._groups[self._homes[rows]]
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
         """One boolean for each row."""
         if self._groups is None:
-            return self._snapshot.alive
-        return self._snapshot.alive & self._groups[self._snapshot.groups]
+            return self._alive
+        return self._alive & self._groups[self._homes]
 
     @cached_property
     def main_rows(self) -> Numbers | None:
@@ -215,8 +216,8 @@ class Selection:
     @cached_property
     def listed(self) -> Listed:
         """Its rows in the main part, list by list."""
-        assert self._snapshot.part is not None
-        return self._snapshot.part.listed(self.mask[: self._main])
+        assert self._part is not None
+        return self._part.listed(self.mask[: self._main])
 
     @cached_property
     def delta_rows(self) -> Numbers | None:

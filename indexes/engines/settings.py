@@ -89,7 +89,10 @@ class FaissEngineSettings(Section):
         "auto", description="Where main parts are searched: `cuda` refuses to start without a GPU, `auto` does not."
     )
     device_memory_mb: int = Field(
-        4_096, ge=1, description="What the indexes may take of the GPU's memory; the rest is searched on the CPU."
+        4_096,
+        ge=1,
+        description="What the indexes may take of the GPU's memory, each 384 MB besides its vectors; the rest is "
+        "searched on the CPU.",
     )
 
     @field_validator("inner", mode="before")

@@ -2,12 +2,12 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from indexes.engines.faiss_scan import Nearest
+from indexes.engines.faiss_scan import Numbers
 from indexes.model import Vector
 
 _MOST = 64
@@ -18,7 +18,7 @@ _MOST = 64
 class _Question:
     query: Vector
     fetch: int
-    found: Nearest | Exception | None = None
+    found: Numbers | Exception | None = None
 
 
 class SharedPass:
@@ -28,17 +28,17 @@ class SharedPass:
     one would cost more than a small search.
     """
 
-    def __init__(self, answer: Callable[[Vector, int], list[Nearest]], calling: threading.Lock) -> None:
-        """`answer` gives the best so many rows for each of some queries, shape (queries, dimension).
+    def __init__(self, answer: Callable[[Vector, int], Sequence[Numbers]]) -> None:
+        """`answer` gives so many rows, best first, for each of some queries, shape (queries, dimension).
 
-        It is called while `calling` is held, which is one lock for all that the device holds.
+        One call at a time.
         """
         self._answer = answer
-        self._calling = calling
+        self._calling = threading.Lock()
         self._waiting: deque[_Question] = deque()
 
-    def search(self, query: Vector, fetch: int) -> Nearest:
-        """The best `fetch` rows for a query of shape (dimension,). Raises what its pass does."""
+    def search(self, query: Vector, fetch: int) -> Numbers:
+        """The best `fetch` rows, best first, for a query of shape (dimension,). Raises what its pass does."""
         question = _Question(query, fetch)
         self._waiting.append(question)
         with self._calling:
@@ -56,5 +56,5 @@ class SharedPass:
             for one in questions:
                 one.found = error
             return
-        for one, nearest in zip(questions, found, strict=True):
-            one.found = nearest.top(one.fetch)
+        for one, rows in zip(questions, found, strict=True):
+            one.found = rows[: one.fetch]

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexes.engines.device_memory import DeviceMemory
 from indexes.engines.faiss_engine import FaissEngine
 from indexes.engines.faiss_files import FaissFiles, seal
+from indexes.engines.faiss_gpu import CudaDevice
 from indexes.engines.faiss_part import Part, Stopped
 from indexes.engines.opening import open_engine
 from indexes.engines.settings import FaissEngineSettings, QdrantEdgeEngineSettings
@@ -21,6 +23,7 @@ from indexes.filters import Comparison, Operator
 from indexes.ids import chunk_id
 from indexes.manifest import Chunking, EmbeddingSpec, Manifest
 from indexes.model import Point, SparseVector
+from tests.contract.cuda_faiss import Cuda
 
 DIMENSION = 32
 MANIFEST = Manifest("plain-1", "c-1", Chunking(128, 16), EmbeddingSpec("tiny", "1", "0" * 64, DIMENSION, 128))
@@ -322,8 +325,9 @@ def test_a_directory_has_one_owner(tmp_path):
     files.close()
 
 
+@pytest.mark.parametrize("cuda", [False, True])
 @pytest.mark.parametrize(("clusters", "spread"), [(200, 0.1), (3000, 0.5)])  # lists alone, and a graph as well
-def test_recall_holds_at_every_selectivity(tmp_path, clusters, spread):
+def test_recall_holds_at_every_selectivity(tmp_path, monkeypatch, clusters, spread, cuda):
     rng = np.random.default_rng(1)
     centres = rng.normal(size=(clusters, DIMENSION))
     vectors = (centres[rng.integers(clusters, size=4_000)] + spread * rng.normal(size=(4_000, DIMENSION))).astype("f4")
@@ -338,6 +342,10 @@ def test_recall_holds_at_every_selectivity(tmp_path, clusters, spread):
     index.upsert(stored[100:])
     index.version.merge(NEVER)
     assert (index.version.now.part.graph is None) is (clusters == 200)
+    if cuda:
+        Cuda(4 << 30).installed(monkeypatch)
+        DeviceMemory(CudaDevice(), 4 << 30).arrange([index.version])
+    assert index.dense(stored[0].vector, 10).how.startswith("device") is cuda
     hidden = [f"rev_{number}" for number in range(20, 40)]
     for share in (0.005, 0.4, 0.7, 2):
         where = Comparison("level", Operator.LT, share) if share < 1 else None

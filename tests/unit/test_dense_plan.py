@@ -2,7 +2,7 @@
 
 import pytest
 
-from indexes.engines.dense_plan import DELTA_ROWS, EXACT_ROWS, Effort, Plan, Shape, Way, plan, wants_graph
+from indexes.engines.dense_plan import DELTA_ROWS, DEVICE_ROWS, EXACT_ROWS, Effort, Plan, Shape, Way, plan, wants_graph
 
 LISTS, GRAPH = Effort(10, 100), Effort(32, 128)
 CLUSTERED = Shape(100_000, 1_000, LISTS)
@@ -33,6 +33,11 @@ ALL = 101_000
 )
 def test_the_plan_by_size_and_by_what_the_filter_leaves(shape, allowed, expected):
     assert plan(shape, allowed, 10) == expected
+
+
+def test_more_rows_than_a_device_selects_are_asked_of_the_cpu():
+    assert plan(DEVICE, ALL, DEVICE_ROWS).way is Way.DEVICE
+    assert plan(DEVICE, ALL, DEVICE_ROWS + 1).way is Way.GRAPH
 
 
 def test_an_exact_search_compares_everything_that_is_allowed():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from indexes.engines.gpu_plan import EXACT_BYTES, Candidate, Placement, bytes_on_device, placements
+from indexes.engines.gpu_plan import Candidate, Placement, bytes_on_device, code_bytes, placements
 
 GIB = 1 << 30
 MILLION = Candidate("million", 1_000_000, 384, 1.0)
@@ -13,14 +13,14 @@ LARGE = Candidate("large", 10_000_000, 384, 2.0)
     ("candidates", "budget", "cuvs", "expected"),
     [
         ([], GIB, True, {}),
-        ([MILLION], GIB, True, {"million": Placement.EXACT}),
-        ([MILLION], GIB // 2, True, {"million": Placement.IVF_PQ}),
-        ([MILLION], GIB // 20, True, {"million": Placement.CPU}),
+        ([MILLION], 2 * GIB, True, {"million": Placement.EXACT}),
+        ([MILLION], GIB, True, {"million": Placement.IVF_PQ}),
+        ([MILLION], GIB // 4, True, {"million": Placement.CPU}),
         ([LARGE], 80 * GIB, True, {"large": Placement.CAGRA}),
         ([LARGE], 80 * GIB, False, {"large": Placement.IVF_PQ}),
         ([LARGE], 8 * GIB, True, {"large": Placement.IVF_PQ}),
-        ([MILLION, LARGE], 17 * GIB, True, {"large": Placement.CAGRA, "million": Placement.IVF_PQ}),
-        ([MILLION, LARGE], 2 * GIB, True, {"large": Placement.IVF_PQ, "million": Placement.EXACT}),
+        ([MILLION, LARGE], 18 * GIB, True, {"large": Placement.CAGRA, "million": Placement.IVF_PQ}),
+        ([MILLION, LARGE], 3 * GIB, True, {"large": Placement.IVF_PQ, "million": Placement.EXACT}),
     ],
 )
 def test_the_one_searched_last_chooses_first_and_the_rest_stays_on_the_cpu(candidates, budget, cuvs, expected):
@@ -34,4 +34,8 @@ def test_the_budget_holds():
     assert taken <= GIB
     assert placed["19"] is Placement.EXACT
     assert placed["0"] is Placement.CPU
-    assert bytes_on_device(Placement.EXACT, EXACT_BYTES // 768, 384) <= EXACT_BYTES
+
+
+@pytest.mark.parametrize(("dimension", "expected"), [(3, 1), (100, 20), (384, 96), (768, 96), (1_024, 64), (1_537, 1)])
+def test_the_codes_of_vectors(dimension, expected):
+    assert code_bytes(dimension) == expected
