@@ -13,7 +13,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.engines.faiss_scan import Numbers, best, products, unit
+from indexes.engines.faiss_centroids import Centroids
+from indexes.engines.faiss_scan import Numbers, unit
 from indexes.model import Vector
 
 _TRAINING_ROWS = 48  # for each centroid: more do not make better ones (FAISS warns below 39)
@@ -29,16 +30,11 @@ class Listed:
     rows: Numbers
     bounds: Numbers
 
-    def count(self, lists: NDArray[np.intp]) -> int:
-        """How many rows these lists have."""
-        return int((self.bounds[lists + 1] - self.bounds[lists]).sum())
-
     def of(self, lists: NDArray[np.intp]) -> Numbers:
         """The rows of these lists."""
         starts, ends = self.bounds[lists], self.bounds[lists + 1]
         if len(lists) <= _FEW:  # faster one by one
-            pairs = zip(starts.tolist(), ends.tolist(), strict=True)
-            return np.concatenate([self.rows[start:end] for start, end in pairs])
+            return np.concatenate([self.rows[start:end] for start, end in zip(starts.tolist(), ends.tolist())])  # noqa: B905 - faster
         counts = ends - starts
         before = np.cumsum(counts) - counts
         rows: Numbers = self.rows[np.arange(counts.sum()) + np.repeat(starts - before, counts)]
@@ -47,9 +43,9 @@ class Listed:
 
 @dataclass(frozen=True)
 class Lists:
-    """`centroids` has shape (lists, dimension), `homes` the number of each row's list, shape (rows,)."""
+    """`homes` has the number of each row's list, shape (rows,)."""
 
-    centroids: Vector
+    centroids: Centroids
     homes: NDArray[np.int32]
 
     @classmethod
@@ -66,8 +62,8 @@ class Lists:
             max_points_per_centroid=_TRAINING_ROWS,
         )
         means.train(vectors)
-        centroids = unit(means.centroids)
-        return cls(centroids, _nearest(centroids, vectors))
+        centroids = Centroids(unit(means.centroids))
+        return cls(centroids, centroids.nearest_to_each(vectors))
 
     def ordered(self) -> tuple["Lists", Numbers]:
         """Over the rows in the order of their lists, and what that order is: what is read together lies together."""
@@ -76,24 +72,24 @@ class Lists:
 
     def extended(self, vectors: Vector) -> "Lists":
         """With more rows behind those that are there."""
-        return Lists(self.centroids, np.concatenate([self.homes, _nearest(self.centroids, vectors)]))
+        return Lists(self.centroids, np.concatenate([self.homes, self.centroids.nearest_to_each(vectors)]))
 
     def candidates(self, query: Vector, probes: int, allowed: Listed, wanted: int) -> Numbers:
         """The `allowed` rows of the `probes` lists nearest to the query.
 
         Of more lists, or all, where fewer than `wanted` rows are in those: a filter may forbid what lies near.
         """
-        scores = products(self.centroids, query)
+        lists = len(self.centroids)
+        probes = max(probes, ceil(_SURPLUS * wanted * lists / max(1, len(allowed.rows))))
         while True:
-            nearest = best(scores, probes)
-            count = allowed.count(nearest)
-            if count >= wanted or probes >= len(scores):
-                return allowed.of(nearest)
-            probes = ceil(probes * min(_MOST, _SURPLUS * wanted / max(1, count)))
+            rows = allowed.of(self.centroids.nearest(query, probes))
+            if len(rows) >= wanted or probes >= lists:
+                return rows
+            probes = ceil(probes * min(_MOST, _SURPLUS * wanted / max(1, len(rows))))
 
     def ranks(self, queries: Vector, neighbours: Numbers) -> NDArray[np.intp]:
         """How many lists must be opened until each neighbour is found. Both shapes are (queries, neighbours)."""
-        order = np.argsort(-(queries @ self.centroids.T), axis=1)
+        order = np.argsort(-(queries @ self.centroids.vectors.T), axis=1)
         places = np.argsort(order, axis=1)
         return np.take_along_axis(places, self.homes[neighbours].astype(np.intp), axis=1) + 1
 
@@ -110,9 +106,3 @@ class Lists:
     def _listed(self, rows: Numbers) -> Listed:
         counts = np.bincount(self.homes[rows], minlength=len(self.centroids))
         return Listed(rows, np.concatenate([[0], np.cumsum(counts)]))
-
-
-def _nearest(centroids: Vector, vectors: Vector) -> NDArray[np.int32]:
-    _, nearest = faiss.knn(vectors, centroids, 1, metric=faiss.METRIC_INNER_PRODUCT)
-    homes: NDArray[np.int32] = nearest[:, 0].astype(np.int32)
-    return homes

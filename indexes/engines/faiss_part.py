@@ -7,7 +7,6 @@ import json
 import mmap
 import threading
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 
 import faiss
@@ -15,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.engines.dense_plan import Effort, wants_graph
+from indexes.engines.faiss_centroids import Centroids
 from indexes.engines.faiss_lists import Listed, Lists
-from indexes.engines.faiss_scan import Nearest, Numbers, best, products
+from indexes.engines.faiss_scan import Nearest, Numbers, best, products, walk
 from indexes.errors import Unavailable
 from indexes.model import Vector
 
@@ -105,19 +105,12 @@ class Part:
 
     def walk(self, query: Vector, fetch: int, neighbours: int, bitmap: NDArray[np.uint8] | None = None) -> Nearest:
         """The best `fetch` by the graph; of those whose bit is set, lowest bit first."""
-        if bitmap is None:
-            parameters = _walk(neighbours)
-        else:
-            parameters = faiss.SearchParametersHNSW(efSearch=neighbours, sel=faiss.IDSelectorBitmap(bitmap))
-        rows, scores = np.empty(fetch, dtype=np.int64), np.empty(fetch, dtype=np.float32)
-        self._index.search_c(1, faiss.swig_ptr(query), fetch, faiss.swig_ptr(scores), faiss.swig_ptr(rows), parameters)
-        found = rows >= 0
-        return Nearest(rows, scores) if found.all() else Nearest(rows[found], scores[found])
+        return walk(self._index, query, fetch, neighbours, bitmap)
 
     def write(self, folder: Path) -> None:
         """Into files of an empty folder."""
         faiss.write_index(self._index, str(folder / _INDEX))
-        np.savez(folder / _LISTS, centroids=self._lists.centroids, homes=self._lists.homes)
+        np.savez(folder / _LISTS, centroids=self._lists.centroids.vectors, homes=self._lists.homes)
         facts = {"trained_rows": self.trained_rows, "lists": asdict(self.lists)}
         facts["graph"] = asdict(self.graph) if self.graph else None
         (folder / _FACTS).write_text(json.dumps(facts))
@@ -130,15 +123,10 @@ class Part:
         # 91 microseconds, and 104 without.
         _block(index).reshape(-1)[::_PAGE_NUMBERS].max(initial=0)
         with np.load(folder / _LISTS) as kept:
-            lists = Lists(kept["centroids"], kept["homes"])
+            lists = Lists(Centroids(kept["centroids"]), kept["homes"])
         facts = json.loads((folder / _FACTS).read_text())
         graph = Effort(**facts["graph"]) if facts["graph"] else None
         return cls(index, lists, facts["trained_rows"], (Effort(**facts["lists"]), graph))
-
-
-@lru_cache(maxsize=256)  # making it takes as long as forty comparisons
-def _walk(neighbours: int) -> faiss.SearchParametersHNSW:
-    return faiss.SearchParametersHNSW(efSearch=neighbours)
 
 
 def _block(index: faiss.Index) -> Vector:

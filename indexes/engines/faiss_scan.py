@@ -5,6 +5,7 @@ several queries run at once (16 ms instead of 0.4 ms for 10,000 rows on two busy
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import faiss
 import numpy as np
@@ -48,6 +49,25 @@ def products(vectors: Vector, query: Vector, rows: Numbers | None = None) -> Vec
         faiss.omp_set_num_threads(1)  # of this thread: a second one has nothing to do, and is waited for
         faiss.fvec_inner_products_by_idx(out, one, many, faiss.swig_ptr(rows), len(query), 1, count)
     return scores
+
+
+def walk(
+    graph: faiss.IndexHNSW, query: Vector, fetch: int, kept: int, bitmap: NDArray[np.uint8] | None = None
+) -> Nearest:
+    """The best `fetch` that a walk finds which keeps so many; of those whose bit is set, lowest bit first."""
+    if bitmap is None:
+        parameters = _parameters(kept)
+    else:
+        parameters = faiss.SearchParametersHNSW(efSearch=kept, sel=faiss.IDSelectorBitmap(bitmap))
+    rows, scores = np.empty(fetch, dtype=np.int64), np.empty(fetch, dtype=np.float32)
+    graph.search_c(1, faiss.swig_ptr(query), fetch, faiss.swig_ptr(scores), faiss.swig_ptr(rows), parameters)
+    found = rows >= 0
+    return Nearest(rows, scores) if found.all() else Nearest(rows[found], scores[found])
+
+
+@lru_cache(maxsize=256)  # making them takes as long as forty comparisons
+def _parameters(kept: int) -> faiss.SearchParametersHNSW:
+    return faiss.SearchParametersHNSW(efSearch=kept)
 
 
 def best(scores: Vector, limit: int) -> NDArray[np.intp]:
