@@ -41,13 +41,16 @@ def _remarks(evidence: Evidence, changes: Sequence[Change], thresholds: Threshol
         not (one.live and one.live.recall_10) and not (one.candidate and one.candidate.recall_10) for one in judged
     )
     if missed:
+        yield f"In {missed} of {len(judged)} judged queries neither version finds anything relevant in its first ten."
+    golden = [query.golden for query in evidence.queries if query.golden]
+    stale = sum(not query.relevant for query in golden)
+    if stale:
         yield (
-            f"In {missed} of {len(judged)} judged queries neither version finds anything relevant in its first ten. "
-            "Check that the keys and chunks of the golden set still exist."
+            f"{stale} of {len(golden)} queries of the golden set name nothing relevant that this store has now, and "
+            "tell nothing. Bring their keys and chunks up to date."
         )
-    golden = sum(query.golden is not None for query in evidence.queries)
-    if golden > len(judged):
+    if len(golden) - stale > len(judged):
         yield (
-            f"{golden - len(judged)} queries of the golden set name only chunks, and the two versions cut documents "
-            "differently. Add the keys of their documents."
+            f"{len(golden) - stale - len(judged)} queries of the golden set name only chunks, and the two versions cut "
+            "documents differently. Add the keys of their documents."
         )

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 
 from evaluation.comparing import Comparer, Question
 from evaluation.gate import assess
-from evaluation.golden import GoldenSet
+from evaluation.golden import GoldenQuery, GoldenSet
 from evaluation.report import Verdict
 from evaluation.thresholds import Thresholds
-from indexes.catalog import comparisons, idempotency, observed, promotion, stores, versions
+from indexes.catalog import chunks, comparisons, idempotency, observed, promotion, revisions, stores, versions
 from indexes.catalog.database import Database
 from indexes.catalog.history import Because
 from indexes.catalog.idempotency import Idempotency
@@ -62,7 +62,8 @@ class Gatekeeper:
                 else await comparisons.newest_golden(session, store_id)
             )
             texts = asked.queries or await observed.queries(session, store_id, _MOST_RECORDED)
-        questions = await asyncio.to_thread(_questions, golden, texts)
+        judged = await self._judged(store_id, golden)
+        questions = _questions(judged, texts)
         evidence = await self.comparer.evidence(project, baseline, candidate, questions)
         thresholds = Thresholds(**store.gate)
         report = await asyncio.to_thread(assess, evidence, thresholds)
@@ -79,6 +80,17 @@ class Gatekeeper:
             )
             idempotency.remember(session, project, request, kept.id)
             return kept
+
+    async def _judged(self, store_id: str, golden: GoldenSetRow | None) -> list[GoldenQuery]:
+        """Its queries, with what is relevant and still there: what no search can find would make all versions equal."""
+        if golden is None:
+            return []
+        queries = (await asyncio.to_thread(GoldenSet.read, golden.content.encode())).queries
+        named = {key for query in queries for key in query.keys}, {chunk for query in queries for chunk in query.chunks}
+        async with self.database.read() as session:
+            keys = await revisions.current_keys(session, store_id, named[0])
+            held = await chunks.current(session, store_id, named[1])
+        return [query.known(keys, held) for query in queries]
 
     async def promote(
         self, project: str, store_id: str, version_id: str, because: Because, *, force: bool = False
@@ -112,22 +124,21 @@ class Gatekeeper:
     async def _newest_report(
         self, project: str, store_id: str, live: str, version_id: str, *, measure: bool
     ) -> Comparison | None:
-        """The last report of these two; a new one where golden set or thresholds were changed since."""
+        """The last report of these two; a new one where that is by another golden set, or by other thresholds."""
         async with self.database.read() as session:
             report = await comparisons.latest(session, store_id, live, version_id)
             golden = await comparisons.newest_golden(session, store_id)
             thresholds = Thresholds(**(await stores.get(session, project, store_id)).gate)
         outdated = report is not None and (
             report.report.get("thresholds") != thresholds.model_dump()
-            or (golden is not None and golden.created_at > report.created_at)
+            or (golden is not None and golden.id != report.golden_set_id)
         )
         if (report is None or outdated) and measure:
             return await self.compare(project, store_id, live, version_id, Asked())
         return report
 
 
-def _questions(golden: GoldenSetRow | None, texts: Sequence[str]) -> list[Question]:
-    judged = GoldenSet.read(golden.content.encode()).queries if golden else ()
+def _questions(judged: Sequence[GoldenQuery], texts: Sequence[str]) -> list[Question]:
     known = {one.text for one in judged}
     recorded = (text for text in dict.fromkeys(texts) if text not in known)
     return [

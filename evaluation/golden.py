@@ -8,8 +8,8 @@ One query a line, grades of relevance by document key, by chunk id, or both; a p
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
@@ -30,6 +30,15 @@ class GoldenQuery:
     text: str
     keys: Grades = field(default_factory=dict)
     chunks: Grades = field(default_factory=dict)
+
+    @property
+    def relevant(self) -> bool:
+        """Whether anything is graded above 0."""
+        return any(grade > 0 for grades in (self.keys, self.chunks) for grade in grades.values())
+
+    def known(self, keys: Collection[str], chunks: Collection[str]) -> "GoldenQuery":
+        """With the grades of these documents and chunks alone."""
+        return replace(self, keys=_of(self.keys, keys), chunks=_of(self.chunks, chunks))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data, grades by id in the order of the ids."""
@@ -70,6 +79,10 @@ class GoldenSet:
     def hash(self) -> str:
         """SHA-256 of what it says: equal exactly where the queries and grades are, in whatever order."""
         return hashlib.sha256(b"\n".join(sorted(map(_line, self.queries)))).hexdigest()
+
+
+def _of(grades: Grades, names: Collection[str]) -> Grades:
+    return {name: grade for name, grade in grades.items() if name in names}
 
 
 def _graded(value: object) -> object:

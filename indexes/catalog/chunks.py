@@ -1,11 +1,12 @@
 """The chunks of revisions, one set for each rule of cutting (`Manifest.cut`)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from indexes.catalog.database import batched
 from indexes.catalog.tables import ChunkRow, Revision, RevisionState
 from indexes.model import Chunk, Span
 
@@ -54,6 +55,16 @@ async def sample(session: AsyncSession, store_id: str, cut: str, size: int) -> l
         .where(Revision.store_id == store_id, Revision.state == RevisionState.CURRENT, ChunkRow.cut == cut)
     )
     return list(await session.scalars(query.order_by(ChunkRow.id).limit(size)))
+
+
+async def current(session: AsyncSession, store_id: str, chunk_ids: Collection[str]) -> set[str]:
+    """Those of the chunks that readers see."""
+    known: set[str] = set()
+    for some in batched(list(chunk_ids)):
+        query = select(ChunkRow.id).join(Revision, Revision.id == ChunkRow.revision_id).where(ChunkRow.id.in_(some))
+        here = (Revision.store_id == store_id, Revision.state == RevisionState.CURRENT)
+        known.update(await session.scalars(query.where(*here)))
+    return known
 
 
 async def forget_cut(session: AsyncSession, store_id: str, cut: str) -> None:

@@ -1,7 +1,7 @@
 """Revisions as their owner sees them: attached, listed, changed, taken back."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Select, func, select, update
@@ -185,6 +185,15 @@ async def of_keys(session: AsyncSession, store_id: str, keys: Sequence[str]) -> 
         Revision.store_id == store_id, Revision.key.in_(keys), Revision.state != RevisionState.DELETED
     )
     return list(await session.scalars(query.order_by(Revision.seq.desc())))
+
+
+async def current_keys(session: AsyncSession, store_id: str, keys: Collection[str]) -> set[str]:
+    """Those of the keys whose documents readers see."""
+    known: set[str] = set()
+    for some in batched(list(keys)):
+        here = (Revision.store_id == store_id, Revision.key.in_(some), Revision.state == RevisionState.CURRENT)
+        known.update(await session.scalars(select(Revision.key).where(*here)))
+    return known
 
 
 async def chunks(session: AsyncSession, revision: Revision) -> list[ChunkRow]:

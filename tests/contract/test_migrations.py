@@ -90,3 +90,15 @@ async def test_going_back_keeps_the_live_version(database: Database, tmp_path: P
     assert await rows(database, "SELECT id FROM index_versions WHERE state != 'deleted'") == [(finer.id,)]
     await migrate(database, "head")
     assert await workshop.search(store) == before
+
+
+async def test_going_back_to_the_second_release_forgets_nothing_of_versions(database: Database, tmp_path: Path) -> None:
+    workshop = Workshop(database, tmp_path)
+    store = await workshop.store()
+    await workshop.upload(store, "a", "The first rule is old. " * 20)
+    await workshop.work()
+    held = await rows(database, "SELECT version_id, revision_id FROM holdings")
+    assert held
+    await migrate(database, "0002")
+    await migrate(database, "head")
+    assert await rows(database, "SELECT version_id, revision_id FROM holdings") == held

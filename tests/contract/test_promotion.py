@@ -1,6 +1,7 @@
 """Which version answers: promoted on numbers or by force, rolled back with nothing lost, kept for a while, erased."""
 
 import itertools
+import json
 import random
 import time
 
@@ -54,6 +55,15 @@ async def store(workshop: Workshop) -> Store:
         await workshop.upload(store, animal, f"The {animal} sleeps in its {animal} den, near {' and '.join(others)}.")
     await workshop.work()
     return store
+
+
+async def golden_set(workshop: Workshop, store: Store, name: str, queries: list[dict[str, object]]) -> str:
+    content = "".join(json.dumps(query) + "\n" for query in queries)
+    async with workshop.database.write() as session:
+        row = await comparisons.put_golden(
+            session, store.id, name, sha256=name.ljust(64, "0"), queries=len(queries), content=content
+        )
+        return row.id
 
 
 async def events(workshop: Workshop, store: Store) -> list[VersionEvent]:
@@ -174,6 +184,39 @@ async def test_the_gate_stops_a_worse_one_unless_it_is_forced_with_a_reason(work
     assert forced.state == VersionState.LIVE
     last = (await events(workshop, store))[-1]
     assert (last.forced, last.reason, last.comparison_id) == (True, "a drill", report.id)
+
+
+async def test_a_golden_set_judges_by_what_is_still_there(workshop: Workshop, store: Store) -> None:
+    version = await workshop.built(store, ann=AnnSpec(m=8))
+    renamed = [
+        {"id": animal, "query": f"Where does the {animal} sleep?", "relevant": {"keys": [f"old/{animal}"]}}
+        for animal in ANIMALS[:20]
+    ]
+    kept = [
+        {"id": animal, "query": f"Where does the {animal} sleep?", "relevant": {"keys": [animal, f"old/{animal}"]}}
+        for animal in ANIMALS[20:]
+    ]
+    await golden_set(workshop, store, "half", [*renamed, *kept])
+    report = await workshop.gatekeeper.compare(PROJECT, store.id, None, version.id, Asked())
+    recall = next(line for line in report.report["lines"] if line["measure"] == "recall_10")
+    assert recall["queries"] == len(ANIMALS) - 20
+    assert recall["live"] > 0.5  # half of what is named is gone
+    assert f"20 of {len(ANIMALS)} queries of the golden set name nothing" in " ".join(report.report["remarks"])
+
+
+async def test_only_a_report_by_the_newest_golden_set_promotes(workshop: Workshop, store: Store) -> None:
+    version = await workshop.built(store, ann=AnnSpec(m=8))
+    questions = [
+        {"id": animal, "query": f"Where does the {animal} sleep?", "relevant": {"keys": [animal]}} for animal in ANIMALS
+    ]
+    await golden_set(workshop, store, "easy", questions)
+    strict = await golden_set(workshop, store, "strict", questions[::2])
+    named = await workshop.gatekeeper.compare(PROJECT, store.id, None, version.id, Asked(golden_set="easy"))
+    await workshop.gatekeeper.promote(PROJECT, store.id, version.id, ENGINEER)
+    last = (await events(workshop, store))[-1]
+    assert last.comparison_id != named.id
+    async with workshop.database.read() as session:
+        assert (await comparisons.get(session, store.id, last.comparison_id)).golden_set_id == strict
 
 
 async def test_numbers_against_another_version_than_the_live_one_promote_nothing(

@@ -140,6 +140,22 @@ def test_few_judged_queries_cannot_pass_a_candidate_but_can_stop_it() -> None:
     assert "8 judged queries" in report.reasons[0]
 
 
+def test_queries_about_what_is_gone_tell_nothing_of_versions() -> None:
+    """No search finds what is gone: such queries made a broken candidate as good as the live version."""
+
+    def stale(one: Comparison) -> Comparison:
+        assert one.golden is not None
+        return replace(one, golden=one.golden.known(keys={"moved/right"}, chunks=()))
+
+    broken = evidence([(1, 0)] * 40)
+    for gone, verdict in ((38, Verdict.FAILED), (40, Verdict.FAILED)):
+        queries = [stale(one) if number < gone else one for number, one in enumerate(broken.queries)]
+        report = assess(replace(broken, queries=[replace(one, candidate=results("xyz")) for one in queries]), DEFAULTS)
+        assert report.verdict is verdict
+        assert sum(one.gain is not None for one in report.changes) == 40 - gone
+        assert any(f"{gone} of 40 queries of the golden set name nothing" in remark for remark in report.remarks)
+
+
 def test_what_cannot_be_told_is_insufficient_and_says_how_much_is_missing() -> None:
     report = assess(evidence([(1, 2), (2, 1), (1, 0), (0, 1)] * 6), DEFAULTS)
     assert report.verdict is Verdict.INSUFFICIENT

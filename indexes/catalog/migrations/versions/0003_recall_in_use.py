@@ -15,6 +15,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table('index_versions') as versions:
-        versions.drop_column('recall_samples')
-        versions.drop_column('recall')
+    # Not in a batch: on SQLite that makes the table anew, and what refers to it is deleted with the old one.
+    op.drop_column('index_versions', 'recall_samples')
+    op.drop_column('index_versions', 'recall')
