@@ -21,11 +21,12 @@ _HIDDEN = (
     " or contains(concat(translate(@style, ' ', ''), ';'), 'opacity:0;')]"
 )
 _FURNITURE = (
-    "//nav | //footer | //form | //button | //select | //dialog | //menu"
+    "//nav | //footer | //button | //select | //dialog | //menu"
     " | //header[not(ancestor::article or ancestor::main)][not(.//h1)]"
     " | //*[contains(concat(' ', @class, ' '), ' noprint ')] | //*[@class='mw-editsection']"
     " | //*[@role='navigation' or @role='banner' or @role='contentinfo' or @role='search']"
 )
+_FORMS = "//form[not(ancestor::form)]"
 _ASIDES = "//*[self::aside or @role='complementary']"
 _MAIN_PART = "[self::main or self::article or @role='main']"
 _MAIN = f"//*{_MAIN_PART}[not(ancestor::*{_MAIN_PART})]"
@@ -37,7 +38,7 @@ MENU_LINK_CHARS = 25
 
 
 def parse(path: Path, limits: Limits) -> Draft:
-    """The main content of a page: without navigation, forms, hidden parts and scripts."""
+    """The main content of a page: without navigation, small forms, hidden parts and scripts."""
     return read(decode_markup(path.read_bytes()))
 
 
@@ -88,6 +89,7 @@ def _main(root: html.HtmlElement) -> html.HtmlElement:
     whole = deepcopy(root)
     _drop(root, _FURNITURE)
     _drop_asides(root)
+    _drop_forms(root)
     _drop_menus(root)
     if not root.text_content().strip():
         return whole
@@ -117,6 +119,14 @@ def _drop_asides(root: html.HtmlElement) -> None:
         links = sum(_length(link) for link in aside.iter("a"))
         if aside.getparent() is not None and (not is_inside or 2 * links > _length(aside)):
             aside.drop_tree()
+
+
+def _drop_forms(root: html.HtmlElement) -> None:
+    """Drop forms (a search, a login, a newsletter), unless the page itself is in them, as some servers make pages."""
+    forms = root.xpath(_FORMS)
+    if sum(map(_length, forms)) < MAIN_SHARE * _length(root):
+        for form in forms:
+            form.drop_tree()
 
 
 def _drop_menus(root: html.HtmlElement) -> None:

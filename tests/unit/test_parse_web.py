@@ -10,6 +10,17 @@ def shown(body: str) -> list[str]:
     return [piece.text.strip() for piece in web.read(f"<html><body>{body}</body></html>").pieces]
 
 
+def test_a_page_that_lies_in_a_form_is_content_and_a_form_on_a_page_is_not() -> None:
+    prose = shown(PROSE)
+    skip = "<a href='#m'>Skip to main content</a>"
+    assert shown(f"{skip}<form id='aspnetForm'><nav>Home</nav>{PROSE}</form>") == ["Skip to main content", *prose]
+    assert (
+        shown(f"{skip}{''.join(f'<form><p>{SENTENCE}</p>Add to cart</form>' for _ in range(9))}")[1] == SENTENCE.strip()
+    )
+    search, newsletter = "<form>Search <input></form>", "<form><h3>Newsletter</h3><label>Your address</label></form>"
+    assert shown(search + PROSE + newsletter) == prose
+
+
 def test_all_large_articles_are_main_and_small_ones_beside_them_are_not() -> None:
     articles = [f"<article><h2>{name}</h2><p>{SENTENCE * many}</p></article>" for name, many in (("A", 20), ("B", 9))]
     teaser = "<section><article>Read this next</article></section>"
