@@ -28,9 +28,7 @@ _ATTRIBUTES = re.compile(r"\s*\{[#.:][^{}\n]*\}\s*$|^\[![A-Z]+\]\s*", re.MULTILI
 def parse(path: Path, limits: Limits) -> Draft:
     """Headings, paragraphs, list items, tables and whole code blocks; front matter becomes title and metadata."""
     text = decode(path.read_bytes()).replace("\r\n", "\n")
-    matter = _FRONT_MATTER.match(text)
-    stated = _front_matter(matter[1], matter[2] or "") if matter else {}
-    body = text[matter.end() :] if matter else text
+    stated, body = _front_matter(text)
     body = _TAG.sub(_tag_text, _COMMENT.sub("", body))
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(body)
     title = _words(stated.get("title"))
@@ -38,16 +36,22 @@ def parse(path: Path, limits: Limits) -> Draft:
     return Draft(pieces, title, _metadata(stated))
 
 
-def _front_matter(fence: str, text: str) -> dict[str, Any]:
+def _front_matter(text: str) -> tuple[dict[str, Any], str]:
+    """What `text` states of itself before it begins, and the rest. Without a mapping, all is text, rules and words."""
     import tomllib
 
     import yaml
 
+    matter = _FRONT_MATTER.match(text)
+    if matter is None:
+        return {}, text
     try:
-        stated = tomllib.loads(text) if fence == "+++" else _yaml(text)
+        stated = tomllib.loads(matter[2] or "") if matter[1] == "+++" else _yaml(matter[2] or "")
     except (ValueError, RecursionError, yaml.YAMLError):
-        return {}
-    return {str(key).lower(): value for key, value in stated.items()} if isinstance(stated, dict) else {}
+        stated = None
+    if not isinstance(stated, dict):
+        return {}, text
+    return {str(key).lower(): value for key, value in stated.items()}, text[matter.end() :]
 
 
 def _yaml(text: str) -> object:
