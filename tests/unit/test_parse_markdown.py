@@ -30,3 +30,17 @@ def test_only_a_mapping_between_rules_is_front_matter(path: Path) -> None:
         assert text.title == ""
         assert shown(text) == [words.replace("\n", " ").removeprefix("- "), "Thirty days."]
     assert shown(read(path, "+++\nThirty days.\n+++\n")) == ["+++ Thirty days. +++"]
+
+
+@pytest.mark.parametrize("tag", ["{% for x in xs %}", '{{< ref "a.md" >}}', "{{< comment >}}x{{< /comment >}}"])
+def test_tags_go_from_text_and_stay_in_code(path: Path, tag: str) -> None:
+    blocks = [f"```jinja\n{tag}\n```", f"- item\n\n  ~~~\n  {tag}\n  ~~~", f"> ```\n> {tag}\n> ```", f"    {tag}"]
+    draft = read(path, f"{tag}\n\nGo{tag} on.\n\n" + "\n\nThen:\n\n".join(blocks))
+    assert shown(draft) == ["Go on.", tag, "Then:", "item", tag, "Then:", tag, "Then:", tag]
+    assert shown(read(path, f"Write `{tag}` or\n``a ` {tag}`` {tag}here.")) == [f"Write {tag} or a ` {tag} here."]
+    assert shown(read(path, f"| a | b |\n|---|---|\n| `{tag}` | {tag}c |")) == [f"a | b\n{tag} | c"]
+    assert shown(read(path, f"[words]({tag}) \\` {tag} `code`")) == ["words `  code"], "an escape opens no code"
+
+
+def test_a_comment_goes_with_the_code_in_it(path: Path) -> None:
+    assert shown(read(path, "A\n\n{{< comment >}}\n```\ncode\n```\n{{< /comment >}}\n\nB")) == ["A", "B"]
