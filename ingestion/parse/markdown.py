@@ -93,7 +93,7 @@ def _words(value: object) -> str:
 
 
 def _outside_code(pattern: re.Pattern[str], words: Callable[[re.Match[str]], str], text: str) -> str:
-    """`text` with the `words` of what `pattern` finds in its place, except in code, where a tag is what is written about."""
+    """`text` with the `words` of what `pattern` finds in its place; code that shows such things keeps them."""
     if not pattern.search(text):
         return text
     bounds = _code(text)
