@@ -20,7 +20,7 @@ from indexes.model import BlockKind
 from ingestion.parse.container import open_zip
 from ingestion.parse.draft import Draft, Piece
 from ingestion.parse.limits import Limits
-from ingestion.parse.meter import CheckedReader, Meter, UnfoldsTooFar, damaged
+from ingestion.parse.meter import CheckedReader, Meter, UnfoldsTooFar, damaged, refusing_damage
 from ingestion.parse.part import Part, Parts, clean_name
 
 _COMPRESSED: dict[bytes, Callable[[Path], io.BufferedIOBase]] = {
@@ -69,7 +69,7 @@ def members(path: Path, filename: str, meter: Meter) -> Parts:
         source = next((opener(path) for mark, opener in _COMPRESSED.items() if head.startswith(mark)), None)
         stream = CheckedReader(source or path.open("rb"), meter)
         found = _streamed(io.BufferedReader(stream), filename)
-    with closing(found):
+    with refusing_damage(), closing(found):
         for part in found:
             if not part.name.startswith(_LITTER_FOLDER) and PurePath(part.name).name not in _LITTER:
                 meter.take_member()
@@ -95,10 +95,7 @@ def _zip_name(member: zipfile.ZipInfo) -> str:
 
 
 def _open_zipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, meter: Meter) -> IO[bytes]:
-    try:
-        return io.BufferedReader(CheckedReader(archive.open(member), meter))
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise damaged() from error
+    return io.BufferedReader(CheckedReader(archive.open(member), meter))
 
 
 def _streamed(stream: io.BufferedReader, filename: str) -> Parts:
@@ -113,14 +110,11 @@ def _streamed(stream: io.BufferedReader, filename: str) -> Parts:
 
 def _tarred(stream: io.BufferedReader) -> Parts:
     """The ordinary files of a tar, read once from its beginning to its end."""
-    try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
-            while (member := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined]  # It would keep them all.
-                if member.isreg() and not member.issparse():  # A sparse file is as long as it likes to say.
-                    yield Part(clean_name(member.name), partial(_open_tarred, archive, member), member.size)
-    except tarfile.TarError as error:
-        raise damaged() from error
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        while (member := archive.next()) is not None:
+            archive.members = []  # type: ignore[attr-defined]  # It would keep them all.
+            if member.isreg() and not member.issparse():  # A sparse file is as long as it likes to say.
+                yield Part(clean_name(member.name), partial(_open_tarred, archive, member), member.size)
 
 
 def _open_tarred(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:

@@ -1,8 +1,10 @@
 """Markdown (CommonMark with tables), with front matter and the tags of site generators."""
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +23,43 @@ _FRONT_MATTER = re.compile(r"\A\ufeff?(---|\+\+\+)[ \t]*\n(.*?\n)?\1[ \t]*(?:\n|
 _COMMENT = re.compile(r"\{\{([<%])\s*comment\s*[>%]\}\}.*?\{\{\1\s*/\s*comment\s*[>%]\}\}", re.DOTALL)
 _TAG = re.compile(r"\{\{[<%][^{}]*[>%]\}\}|\{%[^{}]*%\}", re.DOTALL)
 _TAG_TITLE = re.compile(r"""\b(?:title|header|caption|text)\s*=\s*"([^"]+)\"|\{\{[<%]\s*tab\s+"?([^"%>=]+?)"?\s*[>%]""")
+# Each length of backticks that is never closed costs a look at all that follows: hence a bound.
+_CODE_SPAN = re.compile(r"(?<![`\\])(`{1,8})(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
 # `{#anchor}` and `{.class}` after what they belong to; GitHub's mark of a note.
 _ATTRIBUTES = re.compile(r"\s*\{[#.:][^{}\n]*\}\s*$|^\[![A-Z]+\]\s*", re.MULTILINE)
 
 
 def parse(path: Path, limits: Limits) -> Draft:
     """Headings, paragraphs, list items, tables and whole code blocks; front matter becomes title and metadata."""
-    text = decode(path.read_bytes()).replace("\r\n", "\n")
-    matter = _FRONT_MATTER.match(text)
-    stated = _front_matter(matter[1], matter[2] or "") if matter else {}
-    body = text[matter.end() :] if matter else text
-    body = _TAG.sub(_tag_text, _COMMENT.sub("", body))
-    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(body)
+    text = decode(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
+    stated, body = _front_matter(text)
+    body = _outside_code(_TAG, _tag_text, _outside_code(_COMMENT, lambda _: "", body))
+    tokens = _markdown().parse(body)
     title = _words(stated.get("title"))
     pieces = [heading(title, 1), *_pieces(tokens)] if title else list(_pieces(tokens))
     return Draft(pieces, title, _metadata(stated))
 
 
-def _front_matter(fence: str, text: str) -> dict[str, Any]:
+def _markdown() -> MarkdownIt:
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def _front_matter(text: str) -> tuple[dict[str, Any], str]:
+    """What `text` states of itself before it begins, and the rest. Without a mapping, all is text, rules and words."""
     import tomllib
 
     import yaml
 
+    matter = _FRONT_MATTER.match(text)
+    if matter is None:
+        return {}, text
     try:
-        stated = tomllib.loads(text) if fence == "+++" else _yaml(text)
+        stated = tomllib.loads(matter[2] or "") if matter[1] == "+++" else _yaml(matter[2] or "")
     except (ValueError, RecursionError, yaml.YAMLError):
-        return {}
-    return {str(key).lower(): value for key, value in stated.items()} if isinstance(stated, dict) else {}
+        stated = None
+    if not isinstance(stated, dict):
+        return {}, text
+    return {str(key).lower(): value for key, value in stated.items()}, text[matter.end() :]
 
 
 def _yaml(text: str) -> object:
@@ -78,6 +90,29 @@ def _words(value: object) -> str:
             return ", ".join(str(each) for each in value[:50] if isinstance(each, str | int | float))
         case _:
             return ""
+
+
+def _outside_code(pattern: re.Pattern[str], words: Callable[[re.Match[str]], str], text: str) -> str:
+    """`text` with the `words` of what `pattern` finds in its place; code that shows such things keeps them."""
+    if not pattern.search(text):
+        return text
+    bounds = _code(text)
+    return pattern.sub(lambda found: found.group() if bisect(bounds, found.start()) % 2 else words(found), text)
+
+
+def _code(text: str) -> list[int]:
+    """Where code begins and ends in `text`, by turns: its fences, indented blocks and code spans."""
+    lines = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
+    bounds: list[int] = []
+    searched = 0
+    for token in _markdown().disable("inline").parse(text):
+        start, end = (lines[line] for line in token.map or (0, 0))
+        if token.type in ("fence", "code_block"):
+            bounds += start, end
+        elif token.type == "inline" and start >= searched:  # The cells of a row are all of the same line.
+            bounds += (bound for span in _CODE_SPAN.finditer(text, start, end) for bound in span.span())
+            searched = end
+    return bounds
 
 
 def _tag_text(tag: re.Match[str]) -> str:

@@ -1,15 +1,17 @@
 """What a container unfolds into, counted while it is read: what a file says of itself can be a lie."""
 
+import errno
 import io
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from lzma import LZMAError
-from tarfile import TarError
 from typing import IO, Any, Self
-from zipfile import BadZipFile
 
 from indexes.errors import DocumentError
 from ingestion.parse.limits import SMALL_BYTES, Limits
+
+# Of an OSError that a decoder raises, or that follows from a place in the file that no file has: not the disk's fault.
+_FAULTS_OF_THE_FILE = (None, errno.EINVAL, errno.EOVERFLOW)
 
 
 class UnfoldsTooFar(DocumentError):
@@ -53,7 +55,7 @@ def _too_far() -> UnfoldsTooFar:
 
 
 class CheckedReader(io.RawIOBase):
-    """The bytes of `source`, counted by `meter` if there is one. Damage that a decoder finds is a DocumentError."""
+    """The bytes of `source`, counted by `meter` if there is one."""
 
     def __init__(self, source: io.BufferedIOBase | IO[bytes], meter: Meter | None = None) -> None:
         self._source = source
@@ -63,14 +65,7 @@ class CheckedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - Python 3.12 names the type
-        try:
-            data = self._source.read(len(buffer))
-        except (EOFError, zlib.error, LZMAError, BadZipFile, TarError) as error:
-            raise damaged() from error
-        except OSError as error:
-            if error.errno is not None:  # The disk's fault; gzip and bz2 raise it without a number.
-                raise
-            raise damaged() from error
+        data = self._source.read(len(buffer))
         if self._meter is not None:
             self._meter.take(len(data))
         buffer[: len(data)] = data
@@ -79,6 +74,21 @@ class CheckedReader(io.RawIOBase):
     def close(self) -> None:
         self._source.close()
         super().close()
+
+
+@contextmanager
+def refusing_damage() -> Iterator[None]:
+    """Whatever a library raises over a broken container becomes `damaged`; failures of disk and memory stay."""
+    try:
+        yield
+    except (DocumentError, MemoryError):
+        raise
+    except OSError as error:
+        if error.errno not in _FAULTS_OF_THE_FILE:
+            raise
+        raise damaged() from error
+    except Exception as error:  # They raise anything at all.
+        raise damaged() from error
 
 
 def damaged() -> DocumentError:

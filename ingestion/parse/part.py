@@ -13,7 +13,7 @@ MAX_SEGMENT_CHARS = 120
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`open` gives its bytes, good until the next part is asked for, or raises DocumentError: then it alone is lost.
+    """`open` gives its bytes, good until the next part is asked for; if `refusing_damage` refuses it, it alone is lost.
 
     `name` is as `clean_name` returns it. `size_bytes` is what the container says, if it does.
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 from indexes.errors import DocumentError
 from ingestion.parse.detect import ARCHIVES, Format, detect
 from ingestion.parse.limits import Limits
-from ingestion.parse.meter import Meter, UnfoldsTooFar, damaged
+from ingestion.parse.meter import Meter, UnfoldsTooFar, refusing_damage
 from ingestion.parse.part import Part, Parts, clean_name, numbered
 
 COPY_BYTES = 1 << 20
@@ -113,7 +113,7 @@ class _Unpacking:
         path = self.into / str(self._written)
         digest, size_bytes = hashlib.sha256(), 0
         try:
-            with part.open() as stream, path.open("xb") as file:
+            with refusing_damage(), part.open() as stream, path.open("xb") as file:
                 while data := stream.read(COPY_BYTES):
                     digest.update(data)
                     size_bytes += file.write(data)
@@ -131,10 +131,9 @@ class _Unpacking:
 def _kind(path: Path, name: str, limits: Limits) -> Format | None:
     """The format of a file that can have parts; None for every other. What is wrong with those is said by `parse`."""
     try:
-        kind = detect(path, name, limits)
-    except (MemoryError, OSError):
-        raise
-    except Exception:  # noqa: BLE001 - broken containers raise anything at all
+        with refusing_damage():
+            kind = detect(path, name, limits)
+    except DocumentError:
         return None
     return kind if kind in _OPENERS else None
 
@@ -142,9 +141,5 @@ def _kind(path: Path, name: str, limits: Limits) -> Format | None:
 def _parts(kind: Format, path: Path, filename: str, meter: Meter) -> Parts:
     module, _, function = _OPENERS[kind].partition(":")
     opener: _Opener = getattr(import_module(f"ingestion.parse.{module}"), function)
-    try:
+    with refusing_damage():
         yield from opener(path, filename, meter)
-    except (DocumentError, MemoryError, OSError):
-        raise
-    except Exception as error:  # Broken mails raise anything at all.
-        raise damaged() from error

@@ -21,20 +21,24 @@ _HIDDEN = (
     " or contains(concat(translate(@style, ' ', ''), ';'), 'opacity:0;')]"
 )
 _FURNITURE = (
-    "//nav | //aside | //footer | //form | //button | //select | //dialog | //menu"
+    "//nav | //footer | //button | //select | //dialog | //menu"
     " | //header[not(ancestor::article or ancestor::main)][not(.//h1)]"
     " | //*[contains(concat(' ', @class, ' '), ' noprint ')] | //*[@class='mw-editsection']"
-    " | //*[@role='navigation' or @role='banner' or @role='contentinfo' or @role='search' or @role='complementary']"
+    " | //*[@role='navigation' or @role='banner' or @role='contentinfo' or @role='search']"
 )
-_MAIN = "//main | //*[@role='main'] | //article[not(ancestor::article)]"
-# The main part of a page holds at least this share of its text; otherwise it is a frame for something else.
+_FORMS = "//form[not(ancestor::form)]"
+_ASIDES = "//*[self::aside or @role='complementary']"
+_MAIN_PART = "[self::main or self::article or @role='main']"
+_MAIN = f"//*{_MAIN_PART}[not(ancestor::*{_MAIN_PART})]"
+# The main part of a page holds at least this share of its text; otherwise it is a frame for something else. Parts that
+# are at least this share of the largest are main parts as well.
 MAIN_SHARE = 0.4
 MENU_LINKS = 8
 MENU_LINK_CHARS = 25
 
 
 def parse(path: Path, limits: Limits) -> Draft:
-    """The main content of a page: without navigation, forms, hidden parts and scripts."""
+    """The main content of a page: without navigation, small forms, hidden parts and scripts."""
     return read(decode_markup(path.read_bytes()))
 
 
@@ -81,15 +85,48 @@ def _drop(root: html.HtmlElement, path: str) -> None:
 
 
 def _main(root: html.HtmlElement) -> html.HtmlElement:
-    """`root` without its furniture, or the one part of it that says it is the main one."""
+    """`root` without its furniture, or what holds all parts of it that say they are the main ones."""
     whole = deepcopy(root)
     _drop(root, _FURNITURE)
+    _drop_asides(root)
+    _drop_forms(root)
     _drop_menus(root)
     if not root.text_content().strip():
         return whole
-    length = len(root.text_content())
-    parts = [part for part in root.xpath(_MAIN) if len(part.text_content()) >= MAIN_SHARE * length]
-    return parts[0] if parts else root
+    parts = {part: _length(part) for part in root.xpath(_MAIN)}
+    largest = max(parts.values(), default=0)
+    if largest < MAIN_SHARE * _length(root):
+        return root
+    return _around([part for part, length in parts.items() if length >= MAIN_SHARE * largest])
+
+
+def _around(parts: list[html.HtmlElement]) -> html.HtmlElement:
+    """The innermost element that holds all `parts`."""
+    first, *others = parts
+    above = [{other, *other.iterancestors()} for other in others]
+    return next(each for each in (first, *first.iterancestors()) if all(each in held for held in above))
+
+
+def _length(element: html.HtmlElement) -> int:
+    """The characters that `element` shows: white space between them is layout."""
+    return len(" ".join(element.text_content().split()))
+
+
+def _drop_asides(root: html.HtmlElement) -> None:
+    """Drop what stands beside the main part, and what is mostly links inside it; cautions and footnotes there stay."""
+    for aside in root.xpath(_ASIDES):
+        is_inside = bool(aside.xpath(f"ancestor::*{_MAIN_PART}"))
+        links = sum(_length(link) for link in aside.iter("a"))
+        if aside.getparent() is not None and (not is_inside or 2 * links > _length(aside)):
+            aside.drop_tree()
+
+
+def _drop_forms(root: html.HtmlElement) -> None:
+    """Drop forms (a search, a login, a newsletter), unless the page itself is in them, as some servers make pages."""
+    forms = root.xpath(_FORMS)
+    if sum(map(_length, forms)) < MAIN_SHARE * _length(root):
+        for form in forms:
+            form.drop_tree()
 
 
 def _drop_menus(root: html.HtmlElement) -> None:

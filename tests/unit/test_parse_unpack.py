@@ -1,9 +1,11 @@
 """What is in mails and archives: what is taken out, under which names, and what it may cost."""
 
+import errno
 import gzip
 import hashlib
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from indexes.errors import DocumentError
 from ingestion.children import Children
 from ingestion.parse import CONTAINERS, Limits, parse
+from ingestion.parse.meter import refusing_damage
 from ingestion.parse.part import MAX_NAME_CHARS, clean_name
 from ingestion.parse.unpack import Unpacked, unpack
 
@@ -184,6 +187,33 @@ def test_what_is_damaged_costs_no_more_than_itself(take: Unpack) -> None:
     unpacked = take(bytes(archive))
     assert contents(unpacked) == {"b.txt": b"second"}
     assert unpacked.warnings[0].startswith("a.txt: This archive is damaged.")
+
+
+def misplaced(name: str, offset: int) -> bytes:
+    """A zip whose directory says that its second file, `name`, lies at `offset`. Source: APPNOTE 4.3.12, 4.5.3."""
+    data = bytearray(zipped({"good.txt": b"good", name: b"bad"}))
+    entry, end = data.rindex(b"PK\1\2"), data.rindex(b"PK\5\6")
+    place = struct.pack("<HHQ", 1, 8, offset)
+    struct.pack_into("<H", data, entry + 30, len(place))
+    struct.pack_into("<I", data, entry + 42, 0xFFFFFFFF)
+    struct.pack_into("<I", data, end + 12, struct.unpack_from("<I", data, end + 12)[0] + len(place))
+    return bytes(data[:end] + place + data[end:])
+
+
+@pytest.mark.parametrize("offset", [1 << 20, 1 << 62, (1 << 63) - 1, (1 << 64) - 1])
+def test_a_place_that_no_file_has_is_damage_and_costs_its_member_alone(take: Unpack, offset: int) -> None:
+    archives = {"members.zip": misplaced("bad.txt", offset), "type.zip": misplaced("mimetype", offset)}
+    unpacked = take(zipped({"a.txt": b"before", **archives, "b.txt": b"after"}))
+    assert [part.name for part in unpacked.parts] == ["a.txt", "members.zip/good.txt", "type.zip", "b.txt"]
+    (warning,) = unpacked.warnings
+    assert warning.startswith("members.zip/bad.txt: This archive is damaged.")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space"), OSError(errno.EIO, "I/O error"), MemoryError()])
+def test_what_disk_and_memory_do_is_not_called_damage(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, refusing_damage():
+        raise error
+    assert caught.value is error
 
 
 def test_a_torn_tar_gives_what_is_left(take: Unpack, tmp_path: Path) -> None:
