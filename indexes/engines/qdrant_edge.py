@@ -8,6 +8,7 @@ next optimisation.
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from math import ceil
 from pathlib import Path
 from uuid import UUID
 
@@ -63,6 +64,8 @@ from indexes.room import require_room
 
 _LIVE_POINTS = SearchParams(idf=IdfParams(corpus=EdgeFilter()))
 _EXACT = SearchParams(exact=True)
+_WALKED_AS_BUILT, _WALK_EXPONENT = 100_000, 0.25
+"""128 neighbours find all of 100,000 clustered points and .936 of a million, where 192 find .975 and 256 .986."""
 _FULL_SCAN_KB = 10_000  # a filter that leaves less than this is compared point by point: exact, and faster
 _SLICE = 256  # points of one operation: each holds the GIL, about 6 ms here
 _PAGE = 10_000  # ids of one read-back page, about 10 ms
@@ -78,6 +81,7 @@ class QdrantEdgeIndex:
         self.version = version
         self.made_by = manifest.hash
         self._dimension = manifest.embedding.dimension
+        self._ef_construct = manifest.ann.ef_construct
         self._upkeep = upkeep
 
     def upsert(self, points: Sequence[Point]) -> None:
@@ -108,7 +112,7 @@ class QdrantEdgeIndex:
         exact: bool = False,
     ) -> Matches:
         require_dimension(vector, self._dimension)
-        params = _EXACT if exact else None
+        params = _EXACT if exact else self._walk()
         found = self._search(Query.Nearest(vector.tolist(), using=DENSE), params, limit, where, hidden)
         return Matches(found, "exact" if exact else self._planned(where))
 
@@ -159,6 +163,14 @@ class QdrantEdgeIndex:
     def _counted(self, where: EdgeFilter | None) -> int:
         with self.version.reading() as shard:
             return shard.count(CountRequest(filter=where))
+
+    def _walk(self) -> SearchParams | None:
+        """How many neighbours a walk keeps; None is Qdrant's own `ef_construct`, whatever the number of points."""
+        with self.version.reading() as shard:
+            points = shard.count(CountRequest(exact=False))
+        if points <= _WALKED_AS_BUILT:
+            return None
+        return SearchParams(hnsw_ef=ceil(self._ef_construct * (points / _WALKED_AS_BUILT) ** _WALK_EXPONENT))
 
     def _planned(self, where: Filter | None) -> str:
         """How the engine searches by its own plan."""
