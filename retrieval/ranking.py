@@ -6,14 +6,15 @@ The search by words goes on while the question is embedded, which takes longest.
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import TypeVar
 
 from indexes.catalog.database import Database
 from indexes.catalog.versions import Version
 from indexes.embedders.models import Models
-from indexes.errors import IndexDamaged, NotFound, Unavailable
+from indexes.errors import CitewellError, IndexDamaged, ManifestMismatch, NotFound, SettingsError, Unavailable
 from indexes.index import Engine, Index
 from indexes.lexical import Analyser
 from indexes.manifest import LexicalSpec
@@ -25,6 +26,11 @@ from retrieval.fuse import fuse
 from retrieval.query import Query
 from retrieval.recall import RecallWatch, Replay
 from retrieval.settings import SearchSettings
+
+Found = TypeVar("Found")
+
+_NO_MODEL = (Unavailable, NotFound, ManifestMismatch, SettingsError)
+"""How the model of a version that is there can be missing: for now, or as long as the settings stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +67,8 @@ class Ranker:
         """The chunks for `query`, none of a revision in `hidden`. Nothing is found in a version never written to.
 
         Given `within_s`, the words alone decide where the question is not embedded by then or its model does not
-        answer, and the explanation says so. Raises Unavailable where they cannot, and IndexDamaged where the version
-        is gone or cannot be read.
+        answer or is not installed, and the explanation says so. Raises Unavailable where they cannot, and IndexDamaged
+        where the version is gone or cannot be read. Without `within_s` raises whatever the model raises.
         """
         run = _Run(self, version, hidden, query, max(self.settings.candidates, query.limit * 2))
         by_meaning, by_words = self._weights(query)
@@ -70,9 +76,6 @@ class Ranker:
         try:
             dense = await run.dense_within(within_s, needed=words is None) if by_meaning else Matches()
             lexical = await words if words else []
-        except NotFound:
-            await self._never_written(version)
-            return Ranked({}, {}, run.explanation)
         finally:
             if words is not None:
                 words.cancel()
@@ -81,7 +84,7 @@ class Ranker:
         return Ranked(scores, {match.chunk_id: match.revision_id for match in (*lexical, *dense)}, run.explanation)
 
     async def vectors(self, version: Version, query: Query) -> Vector:
-        """The vector of each form of the question, as the version's model makes them."""
+        """The vector of each form of the question, as the version's model makes them. Raises as `Models.embedder`."""
         embedder = await self.models.embedder(version.manifest.embedding)
         return await embedder.queries(query.queries)
 
@@ -89,7 +92,7 @@ class Ranker:
         """Open the version and load its model, so that the first query is as fast as the next."""
         await self.ranked(version, (), Query(("warm",), limit=1))
 
-    async def _never_written(self, version: Version) -> None:
+    async def never_written(self, version: Version) -> None:
         """Raises IndexDamaged where something was, by a catalog that is there to be asked."""
         if self.database is not None:
             with contextlib.suppress(NotFound):
@@ -138,9 +141,11 @@ class _Run:
                 return await self.dense()
         except IndexDamaged:
             raise
-        except (TimeoutError, Unavailable) as error:
-            why = error.message if isinstance(error, Unavailable) else "The question was not embedded in time."
-            if needed or within_s is None:
+        except (TimeoutError, *_NO_MODEL) as error:
+            if within_s is None:
+                raise
+            why = error.message if isinstance(error, CitewellError) else "The question was not embedded in time."
+            if needed:
                 raise Unavailable(why) from error
             self.explanation.problems.append(f"Found by words alone: {why}")
             return Matches()
@@ -151,7 +156,10 @@ class _Run:
         vectors = await self.ranker.vectors(self.version, self.query)
         self.explanation.note("embed", began, self.version.manifest.embedding.name)
         began = time.perf_counter()
-        index, found = await asyncio.to_thread(self._nearest, vectors)
+        nearest = await self._asked(partial(self._nearest, vectors))
+        if nearest is None:
+            return Matches()
+        index, found = nearest
         self.explanation.note("dense", began, found[0].how)
         if self.ranker.recall is not None and found[0].how != "exact":
             replay = Replay(self.version.id, index, vectors[0], self.query.where, self.hidden, found[0])
@@ -161,9 +169,17 @@ class _Run:
     async def lexical(self) -> list[Match]:
         """By words."""
         began = time.perf_counter()
-        found = await asyncio.to_thread(self._sharing_words)
+        found = await self._asked(self._sharing_words) or []
         self.explanation.note("lexical", began, f"BM25, {self.version.manifest.lexical.language}")
         return _merged(found, self.limit)
+
+    async def _asked(self, ask: Callable[[], Found]) -> Found | None:
+        """What the engine answers, from a thread; None where the version was never written to."""
+        try:
+            return await asyncio.to_thread(ask)
+        except NotFound:
+            await self.ranker.never_written(self.version)
+            return None
 
     def _nearest(self, vectors: Vector) -> tuple[Index, list[Matches]]:
         index = self._open()

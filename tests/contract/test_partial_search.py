@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from indexes.catalog import versions
-from indexes.errors import Unavailable
+from indexes.errors import NotFound, Unavailable
 from indexes.model import Vector
 from retrieval.query import Query
 from retrieval.recall import RecallWatch, Replay
@@ -35,7 +35,7 @@ class Late:
         raise AssertionError
 
 
-@pytest.mark.parametrize("error", [None, Unavailable("The model server is gone.")])
+@pytest.mark.parametrize("error", [None, Unavailable("The model is gone."), NotFound("The model is gone.")])
 async def test_the_words_alone_decide_where_the_question_is_not_embedded(
     workshop: Workshop, error: Exception | None
 ) -> None:
@@ -46,9 +46,12 @@ async def test_the_words_alone_decide_where_the_question_is_not_embedded(
     results = await workshop.searcher.search(PROJECT, store.id, Query(("herons",), 5, within_s=0.05))
     assert [hit.key for hit in results.hits] == ["a"]
     (problem,) = results.explanation.problems
-    assert "words alone" in problem and (error is None or "server is gone" in problem)
+    assert "words alone" in problem and (error is None or "model is gone" in problem)
     with pytest.raises(Unavailable):
         await workshop.searcher.search(PROJECT, store.id, Query(("herons",), 5, within_s=0.05, lexical_weight=0))
+    if error is not None:
+        with pytest.raises(type(error)):  # and is neither warm, nor compared by its words
+            await workshop.searcher._ranker.warm(versions.opened_as(await workshop.version(store.live_version)))
 
 
 async def test_a_sample_of_approximate_searches_is_done_again_exactly(workshop: Workshop) -> None:
