@@ -108,6 +108,7 @@ class Ranker:
         fused = fuse(
             dense,
             lexical,
+            limit=run.limit,
             fusion=self.settings.fusion,
             rrf_k=self.settings.rrf_k,
             dense_weight=by_meaning,
