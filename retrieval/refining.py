@@ -12,7 +12,7 @@ from indexes.catalog.database import Database
 from indexes.catalog.surroundings import Surroundings
 from indexes.catalog.versions import Version
 from indexes.catalog.visibility import View
-from indexes.errors import NotFound
+from indexes.errors import NotFound, Unavailable
 from indexes.index import Engine
 from indexes.model import Hit
 from retrieval.diversify import capped, mmr
@@ -46,14 +46,20 @@ class Refiner:
     async def refined(
         self, view: View, version: Version, query: Query, hits: list[Hit], within_s: float, explanation: Explanation
     ) -> list[Hit]:
-        """The best `query.limit` of the hits, in their final order."""
+        """The best `query.limit` of the hits, in their final order. What cannot be done is left out, with a problem
+        noted: the hits are there already."""
+        if not hits:
+            return hits
         if query.rerank and self.reranking.candidates:
             hits = await self._reranked(query, hits, within_s, explanation)
         if query.max_per_document is not None:
             kept = capped([hit.chunk.id for hit in hits], _keys(hits), most=query.max_per_document)
             hits = _ordered(hits, kept)
         if query.diversity:
-            hits = await self._diversified(version, query, hits, explanation)
+            try:
+                hits = await self._diversified(version, query, hits, explanation)
+            except (NotFound, Unavailable) as error:  # the version was there a moment ago
+                explanation.problems.append(f"The hits were not diversified: {error.message}")
         hits = hits[: query.limit]
         return await self._joined(view, version, query, hits, explanation) if query.neighbours else hits
 

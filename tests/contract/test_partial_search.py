@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from indexes.catalog import versions
-from indexes.errors import NotFound, Unavailable
+from indexes.engines.exact_index import ExactIndex
+from indexes.errors import IndexDamaged, NotFound, Unavailable
 from indexes.model import Vector
 from retrieval.query import Query
 from retrieval.recall import RecallWatch, Replay
@@ -52,6 +53,26 @@ async def test_the_words_alone_decide_where_the_question_is_not_embedded(
     if error is not None:
         with pytest.raises(type(error)):  # and is neither warm, nor compared by its words
             await workshop.searcher._ranker.warm(versions.opened_as(await workshop.version(store.live_version)))
+
+
+async def test_hits_that_cannot_be_diversified_are_handed_out(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spread, store = Query(("herons",), 5, diversity=0.5), await workshop.store()
+    assert await workshop.search(store, spread) == []  # nothing was ever written to it
+    await workshop.upload(store, "a", "A rule of herons.")
+    await workshop.work()
+
+    def lost(index: ExactIndex, chunk_ids: Sequence[str]) -> dict[str, Vector]:
+        raise IndexDamaged("The vectors cannot be read.")
+
+    monkeypatch.setattr(ExactIndex, "vectors", lost)
+    results = await workshop.searcher.search(PROJECT, store.id, spread)
+    assert [hit.key for hit in results.hits] == ["a"]
+    assert results.explanation.problems == ["The hits were not diversified: The vectors cannot be read."]
+    workshop.engine.drop(store.live_version)
+    results = await workshop.searcher.search(PROJECT, store.id, spread)
+    assert results.hits == [] and "is being restored" in results.explanation.problems[0]
 
 
 async def test_a_sample_of_approximate_searches_is_done_again_exactly(workshop: Workshop) -> None:
