@@ -29,8 +29,8 @@ from retrieval.settings import SearchSettings
 
 Found = TypeVar("Found")
 
-_NO_MODEL = (Unavailable, NotFound, ManifestMismatch, SettingsError)
-"""How the model of a version that is there can be missing: for now, or as long as the settings stay as they are."""
+_NO_ANSWER = (Unavailable, NotFound, ManifestMismatch, SettingsError)
+"""What a search fails with where its model is not there: for now, or as long as the settings stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +66,14 @@ class Ranker:
     ) -> Ranked:
         """The chunks for `query`, none of a revision in `hidden`. Nothing is found in a version never written to.
 
-        Given `within_s`, the words alone decide where the question is not embedded by then or its model does not
-        answer or is not installed, and the explanation says so. Raises Unavailable where they cannot, and IndexDamaged
-        where the version is gone or cannot be read. Without `within_s` raises whatever the model raises.
+        Given `within_s`, one of the two searches alone decides where the other is not done by then, or the model does
+        not answer or is not installed, and the explanation says so. Raises Unavailable where neither is done, and
+        IndexDamaged where the version is gone or cannot be read. Without `within_s` raises whatever the model raises.
         """
         run = _Run(self, version, hidden, query, max(self.settings.candidates, query.limit * 2))
         by_meaning, by_words = self._weights(query)
-        words = asyncio.ensure_future(run.lexical()) if by_words else None
-        try:
-            dense = await run.dense_within(within_s, needed=words is None) if by_meaning else Matches()
-            lexical = await words if words else []
-        finally:
-            if words is not None:
-                words.cancel()
-                words.add_done_callback(_heard)
+        found = await run.found(within_s, by_meaning=by_meaning > 0, by_words=by_words > 0)
+        dense, lexical = found.get("meaning", []), found.get("words", [])
         scores = await self._fused(run, dense, lexical, by_meaning, by_words)
         return Ranked(scores, {match.chunk_id: match.revision_id for match in (*lexical, *dense)}, run.explanation)
 
@@ -99,7 +93,7 @@ class Ranker:
                 await opened(self.database, self.engine, version)
 
     async def _fused(
-        self, run: "_Run", dense: Matches, lexical: list[Match], by_meaning: float, by_words: float
+        self, run: "_Run", dense: list[Match], lexical: list[Match], by_meaning: float, by_words: float
     ) -> dict[str, Scores]:
         began = time.perf_counter()
         if dense and run.query.dense_weight is None:  # what a request says counts as it stands
@@ -135,21 +129,33 @@ class _Run:
     limit: int
     explanation: Explanation = field(default_factory=Explanation)
 
-    async def dense_within(self, within_s: float | None, *, needed: bool) -> Matches:
-        """As `dense`; nothing, and a problem noted, where it cannot be done `within_s` and is not `needed`."""
+    async def found(self, within_s: float | None, *, by_meaning: bool, by_words: bool) -> dict[str, list[Match]]:
+        """What the searches that are wanted found, by `meaning` and by `words`.
+
+        Given `within_s`, one that is late or cannot be done is left out and noted as a problem, as long as another is
+        done.
+        """
+        wanted: dict[str, asyncio.Task[list[Match]]] = {}
+        if by_words:
+            wanted["words"] = asyncio.create_task(self.lexical())
+        if by_meaning:
+            wanted["meaning"] = asyncio.create_task(self.dense())
         try:
-            async with asyncio.timeout(within_s):
-                return await self.dense()
-        except IndexDamaged:
-            raise
-        except (TimeoutError, *_NO_MODEL) as error:
+            if wanted:
+                await asyncio.wait(wanted.values(), timeout=within_s)
+            failures = {how: error for how, search in wanted.items() if (error := _failure(how, search))}
+        finally:
+            for search in wanted.values():
+                search.cancel()
+                search.add_done_callback(_heard)
+        for how, error in failures.items():
             if within_s is None:
-                raise
-            why = error.message if isinstance(error, CitewellError) else "The question was not embedded in time."
-            if needed:
-                raise Unavailable(why) from error
-            self.explanation.problems.append(f"Found by words alone: {why}")
-            return Matches()
+                raise error
+            if len(failures) == len(wanted):
+                raise Unavailable(error.message) from error
+            (other,) = wanted.keys() - {how}
+            self.explanation.problems.append(f"Found by {other} alone: {error.message}")
+        return {how: search.result() for how, search in wanted.items() if how not in failures}
 
     async def dense(self) -> Matches:
         """By meaning."""
@@ -195,10 +201,20 @@ class _Run:
         return self.ranker.engine.open(self.version.id, self.version.manifest)
 
 
-def _heard(task: "asyncio.Future[list[Match]]") -> None:
-    """Where both searches failed, one error is enough."""
-    if not task.cancelled():
-        task.exception()
+def _failure(how: str, search: asyncio.Task[list[Match]]) -> CitewellError | None:
+    """Why a search is not done, or cannot be; None where it is. Raises what no other search can make up for."""
+    if not search.done():
+        return Unavailable(f"The search by {how} was not done in time.")
+    error = search.exception()
+    if error is None or (isinstance(error, _NO_ANSWER) and not isinstance(error, IndexDamaged)):
+        return error
+    raise error
+
+
+def _heard(search: asyncio.Task[list[Match]]) -> None:
+    """Where both searches failed, one error is enough; nobody waits for that of one that was late."""
+    if not search.cancelled():
+        search.exception()
 
 
 def _merged(lists: Sequence[list[Match]], limit: int) -> list[Match]:
