@@ -120,7 +120,7 @@ class Searcher:
         except IndexDamaged as damage:
             if view.restoring is None:
                 with contextlib.suppress(StorageFull):  # a worker will find it too
-                    await report(self._database, version.id, _fence(view, version), damage)
+                    await report(self._database, version.id, view.fence_of(version), damage)
             ranked, readable = Ranked({}, {}), False
             ranked.explanation.problems.append(damage.message)
         else:
@@ -153,18 +153,19 @@ class Searcher:
     ) -> tuple[list[Hit], bool]:
         """The hits in their final order, and whether nothing happened meanwhile that could have changed them."""
         began = time.perf_counter()
-        seen = await self._sighting(view, list(ranked.scores)[: self._refiner.wanted(query)])
+        seen = await self._sighting(view, version, list(ranked.scores)[: self._refiner.wanted(query)])
         hits = _hits(view, version, query, ranked, seen)
         ranked.explanation.note("read", began, f"{len(hits)} chunks")
         if self._refiner.changes(query) and seen.settled:
             within_s = deadline - time.monotonic()
             hits = await self._refiner.refined(view, version, query, hits, within_s, ranked.explanation)
-            seen = await self._sighting(view, [hit.chunk.id for hit in hits])  # it took time: look once more
+            seen = await self._sighting(view, version, [hit.chunk.id for hit in hits])  # it took time: look once more
             hits = [hit for hit in hits if hit.chunk.id in seen.chunks]
         return [hit for hit in hits if hit.scores.final >= query.score_threshold][: query.limit], seen.settled
 
-    async def _sighting(self, view: View, chunk_ids: list[str]) -> Sighting:
-        return await self._database.snapshot(partial(visibility.sighting, view=view, chunk_ids=chunk_ids))
+    async def _sighting(self, view: View, version: Version, chunk_ids: list[str]) -> Sighting:
+        look = partial(visibility.sighting, view=view, chunk_ids=chunk_ids, version=version)
+        return await self._database.snapshot(look)
 
     async def _touch(self, view: View) -> None:
         """Note that the store is in use, for `expires_after`; once a minute, so that a search is not a write."""
@@ -172,10 +173,6 @@ class Searcher:
             with contextlib.suppress(StorageFull):  # a full disk is no reason not to search
                 async with self._database.write() as session:
                     await stores.touch(session, [view.store_id])
-
-
-def _fence(view: View, version: Version) -> int:
-    return next((one.fence for one in view.candidates if one.version == version), view.fence)
 
 
 def _hits(view: View, version: Version, query: Query, ranked: Ranked, seen: Sighting) -> list[Hit]:
