@@ -6,7 +6,7 @@ The search by words goes on while the question is embedded, which takes longest.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TypeVar
@@ -27,10 +27,7 @@ from retrieval.query import Query
 from retrieval.recall import RecallWatch, Replay
 from retrieval.settings import SearchSettings
 
-Found = TypeVar("Found")
-
-_NO_ANSWER = (Unavailable, NotFound, ManifestMismatch, SettingsError)
-"""What a search fails with where its model is not there: for now, or as long as the settings stay as they are."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +83,6 @@ class Ranker:
         """Open the version and load its model, so that the first query is as fast as the next."""
         await self.ranked(version, (), Query(("warm",), limit=1))
 
-    async def never_written(self, version: Version) -> None:
-        """Raises IndexDamaged where something was, by a catalog that is there to be asked."""
-        if self.database is not None:
-            with contextlib.suppress(NotFound):
-                await opened(self.database, self.engine, version)
-
     async def _fused(
         self, run: "_Run", dense: list[Match], lexical: list[Match], by_meaning: float, by_words: float
     ) -> dict[str, Scores]:
@@ -135,27 +126,28 @@ class _Run:
         Given `within_s`, one that is late or cannot be done is left out and noted as a problem, as long as another is
         done.
         """
-        wanted: dict[str, asyncio.Task[list[Match]]] = {}
+        searches: dict[str, asyncio.Task[list[Match] | CitewellError]] = {}
         if by_words:
-            wanted["words"] = asyncio.create_task(self.lexical())
+            searches["words"] = asyncio.create_task(_outcome(self.lexical))
         if by_meaning:
-            wanted["meaning"] = asyncio.create_task(self.dense())
+            searches["meaning"] = asyncio.create_task(_outcome(self.dense))
         try:
-            if wanted:
-                await asyncio.wait(wanted.values(), timeout=within_s)
-            failures = {how: error for how, search in wanted.items() if (error := _failure(how, search))}
+            if searches:
+                await asyncio.wait(searches.values(), timeout=within_s, return_when=asyncio.FIRST_EXCEPTION)
+            outcomes = {how: search.result() if search.done() else _late(how) for how, search in searches.items()}
         finally:
-            for search in wanted.values():
+            for search in searches.values():
                 search.cancel()
                 search.add_done_callback(_heard)
+        failures = {how: outcome for how, outcome in outcomes.items() if isinstance(outcome, CitewellError)}
         for how, error in failures.items():
             if within_s is None:
                 raise error
-            if len(failures) == len(wanted):
+            if len(failures) == len(outcomes):
                 raise Unavailable(error.message) from error
-            (other,) = wanted.keys() - {how}
+            (other,) = outcomes.keys() - {how}
             self.explanation.problems.append(f"Found by {other} alone: {error.message}")
-        return {how: search.result() for how, search in wanted.items() if how not in failures}
+        return {how: outcome for how, outcome in outcomes.items() if not isinstance(outcome, CitewellError)}
 
     async def dense(self) -> Matches:
         """By meaning."""
@@ -180,12 +172,17 @@ class _Run:
         self.explanation.note("lexical", began, f"BM25, {self.version.manifest.lexical.language}")
         return _merged(found, self.limit)
 
-    async def _asked(self, ask: Callable[[], Found]) -> Found | None:
-        """What the engine answers, from a thread; None where the version was never written to."""
+    async def _asked(self, ask: Callable[[], T]) -> T | None:
+        """What the engine answers, from a thread; None where the version was never written to.
+
+        Raises IndexDamaged where it was, by a catalog that is there to be asked.
+        """
         try:
             return await asyncio.to_thread(ask)
         except NotFound:
-            await self.ranker.never_written(self.version)
+            if self.ranker.database is not None:
+                with contextlib.suppress(NotFound):
+                    await opened(self.ranker.database, self.ranker.engine, self.version)
             return None
 
     def _nearest(self, vectors: Vector) -> tuple[Index, list[Matches]]:
@@ -201,17 +198,21 @@ class _Run:
         return self.ranker.engine.open(self.version.id, self.version.manifest)
 
 
-def _failure(how: str, search: asyncio.Task[list[Match]]) -> CitewellError | None:
-    """Why a search is not done, or cannot be; None where it is. Raises what no other search can make up for."""
-    if not search.done():
-        return Unavailable(f"The search by {how} was not done in time.")
-    error = search.exception()
-    if error is None or (isinstance(error, _NO_ANSWER) and not isinstance(error, IndexDamaged)):
+async def _outcome(search: Callable[[], Awaitable[list[Match]]]) -> list[Match] | CitewellError:
+    """What a search found, or why it could not. Raises what no other search can make up for."""
+    try:
+        return await search()
+    except IndexDamaged:
+        raise
+    except (Unavailable, NotFound, ManifestMismatch, SettingsError) as error:  # no model, for now or as things are set
         return error
-    raise error
 
 
-def _heard(search: asyncio.Task[list[Match]]) -> None:
+def _late(how: str) -> CitewellError:
+    return Unavailable(f"The search by {how} was not done in time.")
+
+
+def _heard(search: asyncio.Task[list[Match] | CitewellError]) -> None:
     """Where both searches failed, one error is enough; nobody waits for that of one that was late."""
     if not search.cancelled():
         search.exception()
