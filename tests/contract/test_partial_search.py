@@ -10,7 +10,7 @@ import pytest
 
 from indexes.catalog import versions
 from indexes.engines.exact_index import ExactIndex
-from indexes.errors import IndexDamaged, NotFound, Unavailable
+from indexes.errors import IndexDamaged, NotFound, Overloaded, Unavailable
 from indexes.model import Vector
 from retrieval.query import Query
 from retrieval.recall import RecallWatch, Replay
@@ -91,6 +91,19 @@ async def test_nothing_is_waited_for_when_the_time_is_up(
         over.set()
     assert [hit.key for hit in results.hits] == ["a"]
     assert results.explanation.problems == [problem]
+
+
+async def test_a_model_that_is_full_refuses_at_once(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, over = await workshop.store(), threading.Event()
+    await workshop.upload(store, "a", "A rule of herons.")
+    await workshop.work()
+    object.__setattr__(workshop.searcher._ranker, "models", Late(workshop.models, Overloaded("The queue is full.")))
+    monkeypatch.setattr(ExactIndex, "lexical", lambda *_: over.wait(60) and [])
+    try:
+        with pytest.raises(Overloaded):
+            await workshop.search(store)
+    finally:
+        over.set()
 
 
 async def test_a_version_that_takes_long_to_open_is_not_waited_for_but_counted(
