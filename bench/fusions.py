@@ -15,9 +15,12 @@ def by_rank(dense_weight: float, lexical_weight: float, k: float) -> Fusion:
     return _ids(partial(fuse.reciprocal_rank, k=k, dense_weight=dense_weight, lexical_weight=lexical_weight))
 
 
-def by_score(dense_weight: float, lexical_weight: float) -> Fusion:
-    """Stretched scores, as the platform fuses them by default, but for how well the model knows the language."""
-    return _ids(partial(fuse.by_score, dense_weight=dense_weight, lexical_weight=lexical_weight))
+def by_score(dense_weight: float, lexical_weight: float, candidates: int) -> Fusion:
+    """Stretched scores, as the platform fuses them by default, but for how well the model knows the language.
+
+    For lists of at most so many `candidates`.
+    """
+    return _ids(partial(fuse.by_score, limit=candidates, dense_weight=dense_weight, lexical_weight=lexical_weight))
 
 
 def by_plain_score(dense_share: float) -> Fusion:

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from bench.fusions import Fusion, by_plain_score, by_rank, by_score
@@ -113,13 +114,14 @@ def print_sweeps(found: Sequence[Found]) -> None:
         **single,
         **{f"RRF {d}:{w}, k={k}": by_rank(d, w, k) for d, w in WEIGHTS for k in RRF_KS},
         **{f"plain scores {d}:{w}": by_plain_score(d / (d + w)) for d, w in WEIGHTS},
-        **{f"scores {d}:{w}": by_score(d, w) for d, w in WEIGHTS},
+        **{f"scores {d}:{w}": by_score(d, w, SETTINGS.candidates) for d, w in WEIGHTS},
     }
     print("nDCG@10 by fusion; weights are dense:lexical")
     print_table(["fusion", *names, "least gain"], [row(name, fusion) for name, fusion in fusions.items()])
-    default = by_score(SETTINGS.dense_weight, SETTINGS.lexical_weight)
+    default = partial(by_score, SETTINGS.dense_weight, SETTINGS.lexical_weight)
     print("nDCG@10 by candidates of each search, default fusion")
-    print_table(["candidates", *names], [[count, *(one.ndcg(default, count) for one in found)] for count in CANDIDATES])
+    rows = [[count, *(one.ndcg(default(count), count) for one in found)] for count in CANDIDATES]
+    print_table(["candidates", *names], rows)
 
 
 def _documents(found: Mapping[str, list[Match]]) -> Rankings:

@@ -23,21 +23,22 @@ def fuse(
     dense: Sequence[Match],
     lexical: Sequence[Match],
     *,
+    limit: int,
     fusion: Fusion,
     rrf_k: float,
     dense_weight: float,
     lexical_weight: float,
 ) -> dict[str, Scores]:
-    """As the settings of search want it; `rrf_k` is of `rrf` alone."""
+    """As the settings of search want it; `limit` is of `scores` alone, and `rrf_k` of `rrf`."""
     match fusion:
         case "scores":
-            return by_score(dense, lexical, dense_weight=dense_weight, lexical_weight=lexical_weight)
+            return by_score(dense, lexical, limit=limit, dense_weight=dense_weight, lexical_weight=lexical_weight)
         case "rrf":
             return reciprocal_rank(dense, lexical, k=rrf_k, dense_weight=dense_weight, lexical_weight=lexical_weight)
 
 
 def by_score(
-    dense: Sequence[Match], lexical: Sequence[Match], *, dense_weight: float, lexical_weight: float
+    dense: Sequence[Match], lexical: Sequence[Match], *, limit: int, dense_weight: float, lexical_weight: float
 ) -> dict[str, Scores]:
     """The weighted mean of scores, each list's stretched to 0..1. Source: Bruch, Gai and Ingber 2023.
 
@@ -45,11 +46,11 @@ def by_score(
     counts as the last: where the model hardly tells chunks apart, the words do. A list whose first is far ahead of its
     second has up to three times its weight: it knows what was asked for.
 
-    A lexical list as long as the dense one was cut off. A shorter one has every chunk that shares a term with the
-    query, and is stretched from 0, the score of all others: the last of three chunks that name an identifier must not
-    count like one that does not.
+    Where both lists have as many as were asked for, `limit`, the lexical one was cut off. A shorter one has every chunk
+    that shares a term with the query, and is stretched from 0, the score of all others: the last of three chunks that
+    name an identifier must not count like one that does not, nor the last of a small store like none.
     """
-    cut_off = len(lexical) == len(dense)
+    cut_off = len(lexical) == len(dense) == limit
     by_meaning = _stretched(dense, spread=_TELLING_SPREAD)
     by_words = _stretched(lexical, lowest=None if cut_off else 0.0)
     least = min(by_meaning.values(), default=0.0)

@@ -6,14 +6,15 @@ The search by words goes on while the question is embedded, which takes longest.
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import TypeVar
 
 from indexes.catalog.database import Database
 from indexes.catalog.versions import Version
 from indexes.embedders.models import Models
-from indexes.errors import IndexDamaged, NotFound, Unavailable
+from indexes.errors import CitewellError, IndexDamaged, ManifestMismatch, NotFound, SettingsError, Unavailable
 from indexes.index import Engine, Index
 from indexes.lexical import Analyser
 from indexes.manifest import LexicalSpec
@@ -25,6 +26,8 @@ from retrieval.fuse import fuse
 from retrieval.query import Query
 from retrieval.recall import RecallWatch, Replay
 from retrieval.settings import SearchSettings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +63,19 @@ class Ranker:
     ) -> Ranked:
         """The chunks for `query`, none of a revision in `hidden`. Nothing is found in a version never written to.
 
-        Given `within_s`, the words alone decide where the question is not embedded by then or its model does not
-        answer, and the explanation says so. Raises Unavailable where they cannot, and IndexDamaged where the version
-        is gone or cannot be read.
+        Given `within_s`, one of the two searches alone decides where the other is not done by then, or the model does
+        not answer or is not installed, and the explanation says so. Raises Unavailable where neither is done, and
+        IndexDamaged where the version is gone or cannot be read. Without `within_s` raises whatever the model raises.
         """
         run = _Run(self, version, hidden, query, max(self.settings.candidates, query.limit * 2))
         by_meaning, by_words = self._weights(query)
-        words = asyncio.ensure_future(run.lexical()) if by_words else None
-        try:
-            dense = await run.dense_within(within_s, needed=words is None) if by_meaning else Matches()
-            lexical = await words if words else []
-        except NotFound:
-            await self._never_written(version)
-            return Ranked({}, {}, run.explanation)
-        finally:
-            if words is not None:
-                words.cancel()
-                words.add_done_callback(_heard)
+        found = await run.found(within_s, by_meaning=by_meaning > 0, by_words=by_words > 0)
+        dense, lexical = found.get("meaning", []), found.get("words", [])
         scores = await self._fused(run, dense, lexical, by_meaning, by_words)
         return Ranked(scores, {match.chunk_id: match.revision_id for match in (*lexical, *dense)}, run.explanation)
 
     async def vectors(self, version: Version, query: Query) -> Vector:
-        """The vector of each form of the question, as the version's model makes them."""
+        """The vector of each form of the question, as the version's model makes them. Raises as `Models.embedder`."""
         embedder = await self.models.embedder(version.manifest.embedding)
         return await embedder.queries(query.queries)
 
@@ -89,14 +83,8 @@ class Ranker:
         """Open the version and load its model, so that the first query is as fast as the next."""
         await self.ranked(version, (), Query(("warm",), limit=1))
 
-    async def _never_written(self, version: Version) -> None:
-        """Raises IndexDamaged where something was, by a catalog that is there to be asked."""
-        if self.database is not None:
-            with contextlib.suppress(NotFound):
-                await opened(self.database, self.engine, version)
-
     async def _fused(
-        self, run: "_Run", dense: Matches, lexical: list[Match], by_meaning: float, by_words: float
+        self, run: "_Run", dense: list[Match], lexical: list[Match], by_meaning: float, by_words: float
     ) -> dict[str, Scores]:
         began = time.perf_counter()
         if dense and run.query.dense_weight is None:  # what a request says counts as it stands
@@ -105,6 +93,7 @@ class Ranker:
         fused = fuse(
             dense,
             lexical,
+            limit=run.limit,
             fusion=self.settings.fusion,
             rrf_k=self.settings.rrf_k,
             dense_weight=by_meaning,
@@ -131,19 +120,34 @@ class _Run:
     limit: int
     explanation: Explanation = field(default_factory=Explanation)
 
-    async def dense_within(self, within_s: float | None, *, needed: bool) -> Matches:
-        """As `dense`; nothing, and a problem noted, where it cannot be done `within_s` and is not `needed`."""
+    async def found(self, within_s: float | None, *, by_meaning: bool, by_words: bool) -> dict[str, list[Match]]:
+        """What the searches that are wanted found, by `meaning` and by `words`.
+
+        Given `within_s`, one that is late or cannot be done is left out and noted as a problem, as long as another is
+        done.
+        """
+        searches: dict[str, asyncio.Task[list[Match] | CitewellError]] = {}
+        if by_words:
+            searches["words"] = asyncio.create_task(_outcome(self.lexical))
+        if by_meaning:
+            searches["meaning"] = asyncio.create_task(_outcome(self.dense))
         try:
-            async with asyncio.timeout(within_s):
-                return await self.dense()
-        except IndexDamaged:
-            raise
-        except (TimeoutError, Unavailable) as error:
-            why = error.message if isinstance(error, Unavailable) else "The question was not embedded in time."
-            if needed or within_s is None:
-                raise Unavailable(why) from error
-            self.explanation.problems.append(f"Found by words alone: {why}")
-            return Matches()
+            if searches:
+                await asyncio.wait(searches.values(), timeout=within_s, return_when=asyncio.FIRST_EXCEPTION)
+            outcomes = {how: search.result() if search.done() else _late(how) for how, search in searches.items()}
+        finally:
+            for search in searches.values():
+                search.cancel()
+                search.add_done_callback(_heard)
+        failures = {how: outcome for how, outcome in outcomes.items() if isinstance(outcome, CitewellError)}
+        for how, error in failures.items():
+            if within_s is None:
+                raise error
+            if len(failures) == len(outcomes):
+                raise Unavailable(error.message) from error
+            (other,) = outcomes.keys() - {how}
+            self.explanation.problems.append(f"Found by {other} alone: {error.message}")
+        return {how: outcome for how, outcome in outcomes.items() if not isinstance(outcome, CitewellError)}
 
     async def dense(self) -> Matches:
         """By meaning."""
@@ -151,7 +155,10 @@ class _Run:
         vectors = await self.ranker.vectors(self.version, self.query)
         self.explanation.note("embed", began, self.version.manifest.embedding.name)
         began = time.perf_counter()
-        index, found = await asyncio.to_thread(self._nearest, vectors)
+        nearest = await self._asked(partial(self._nearest, vectors))
+        if nearest is None:
+            return Matches()
+        index, found = nearest
         self.explanation.note("dense", began, found[0].how)
         if self.ranker.recall is not None and found[0].how != "exact":
             replay = Replay(self.version.id, index, vectors[0], self.query.where, self.hidden, found[0])
@@ -161,9 +168,22 @@ class _Run:
     async def lexical(self) -> list[Match]:
         """By words."""
         began = time.perf_counter()
-        found = await asyncio.to_thread(self._sharing_words)
+        found = await self._asked(self._sharing_words) or []
         self.explanation.note("lexical", began, f"BM25, {self.version.manifest.lexical.language}")
         return _merged(found, self.limit)
+
+    async def _asked(self, ask: Callable[[], T]) -> T | None:
+        """What the engine answers, from a thread; None where the version was never written to.
+
+        Raises IndexDamaged where it was, by a catalog that is there to be asked.
+        """
+        try:
+            return await asyncio.to_thread(ask)
+        except NotFound:
+            if self.ranker.database is not None:
+                with contextlib.suppress(NotFound):
+                    await opened(self.ranker.database, self.ranker.engine, self.version)
+            return None
 
     def _nearest(self, vectors: Vector) -> tuple[Index, list[Matches]]:
         index = self._open()
@@ -178,10 +198,24 @@ class _Run:
         return self.ranker.engine.open(self.version.id, self.version.manifest)
 
 
-def _heard(task: "asyncio.Future[list[Match]]") -> None:
-    """Where both searches failed, one error is enough."""
-    if not task.cancelled():
-        task.exception()
+async def _outcome(search: Callable[[], Awaitable[list[Match]]]) -> list[Match] | CitewellError:
+    """What a search found, or why it could not. Raises what no other search can make up for."""
+    try:
+        return await search()
+    except IndexDamaged:
+        raise
+    except (Unavailable, NotFound, ManifestMismatch, SettingsError) as error:  # no model, for now or as things are set
+        return error
+
+
+def _late(how: str) -> CitewellError:
+    return Unavailable(f"The search by {how} was not done in time.")
+
+
+def _heard(search: asyncio.Task[list[Match] | CitewellError]) -> None:
+    """Where both searches failed, one error is enough; nobody waits for that of one that was late."""
+    if not search.cancelled():
+        search.exception()
 
 
 def _merged(lists: Sequence[list[Match]], limit: int) -> list[Match]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +12,7 @@ from indexes.catalog.database import Database
 from indexes.catalog.surroundings import Surroundings
 from indexes.catalog.versions import Version
 from indexes.catalog.visibility import View
-from indexes.errors import NotFound
+from indexes.errors import NotFound, Unavailable
 from indexes.index import Engine
 from indexes.model import Hit
 from retrieval.diversify import capped, mmr
@@ -46,16 +46,24 @@ class Refiner:
     async def refined(
         self, view: View, version: Version, query: Query, hits: list[Hit], within_s: float, explanation: Explanation
     ) -> list[Hit]:
-        """The best `query.limit` of the hits, in their final order."""
+        """The best `query.limit` of the hits, in their final order. What cannot be done, or not `within_s`, is left out
+        and noted as a problem: the hits are there already."""
+        deadline = time.monotonic() + within_s
+        if not hits:
+            return hits
         if query.rerank and self.reranking.candidates:
             hits = await self._reranked(query, hits, within_s, explanation)
         if query.max_per_document is not None:
             kept = capped([hit.chunk.id for hit in hits], _keys(hits), most=query.max_per_document)
             hits = _ordered(hits, kept)
         if query.diversity:
-            hits = await self._diversified(version, query, hits, explanation)
+            spread = self._diversified(version, query, hits, explanation)
+            hits = await _done("diversified", spread, hits, deadline, explanation)
         hits = hits[: query.limit]
-        return await self._joined(view, version, query, hits, explanation) if query.neighbours else hits
+        if query.neighbours:
+            whole = self._joined(view, version, query, hits, explanation)
+            hits = await _done("joined with their neighbours", whole, hits, deadline, explanation)
+        return hits
 
     async def _reranked(self, query: Query, hits: list[Hit], within_s: float, explanation: Explanation) -> list[Hit]:
         began = time.perf_counter()
@@ -104,6 +112,21 @@ class Refiner:
             with suppress(NotFound):  # deleted at this moment: the last look will leave its hits out
                 texts[revision_id] = self.read_text(one.text_blob)
         return texts
+
+
+async def _done(
+    what: str, step: Awaitable[list[Hit]], hits: list[Hit], deadline: float, explanation: Explanation
+) -> list[Hit]:
+    """The hits as a step leaves them, or as they were."""
+    try:
+        async with asyncio.timeout(deadline - time.monotonic()):
+            return await step
+    except TimeoutError:
+        why = "The time was up."
+    except (NotFound, Unavailable) as error:  # the version was there a moment ago
+        why = error.message
+    explanation.problems.append(f"The hits were not {what}: {why}")
+    return hits
 
 
 def _keys(hits: list[Hit]) -> dict[str, str]:

@@ -62,7 +62,7 @@ class Searcher:
         self._traffic = traffic
         self._settings = settings
         self._rewriter = rewriter or AsAsked()
-        self._counted: set[str] = set()  # versions that were whole when this process searched them first
+        self._counts: dict[str, asyncio.Task[None]] = {}  # of versions, when this process searched them first
 
     @classmethod
     def unobserved(cls, database: Database, engine: Engine, models: Models, settings: SearchSettings) -> "Searcher":
@@ -75,11 +75,13 @@ class Searcher:
         """The best hits. Each is of a revision that was current when the search ended (I4), or is in the snapshot
         that was asked for.
 
-        Raises NotFound for an unknown store, version or snapshot and Unavailable past the time limit.
+        Raises NotFound for an unknown store, version or snapshot, and Unavailable past the time limit or where nothing
+        could be searched within the time of the query.
         """
+        deadline = time.monotonic() + (query.within_s or self._settings.timeout_s)
         try:
             async with asyncio.timeout(self._settings.timeout_s):
-                return await self._search(project, store_id, await self._rewritten(query))
+                return await self._search(project, store_id, await self._rewritten(query), deadline)
         except TimeoutError as error:
             raise Unavailable(
                 f"The search took longer than {self._settings.timeout_s:g} s and was given up. Try again."
@@ -91,8 +93,7 @@ class Searcher:
         forms = [form for question in query.queries for form in await self._rewriter.rewrite(question)]
         return replace(query, queries=tuple(dict.fromkeys((*query.queries, *forms))))
 
-    async def _search(self, project: str, store_id: str, query: Query) -> Results:
-        deadline = time.monotonic() + (query.within_s or self._settings.timeout_s)
+    async def _search(self, project: str, store_id: str, query: Query, deadline: float) -> Results:
         for attempt in range(_TRIES):
             view = await self._views.view(project, store_id, query, fresh=attempt > 0)
             version = self._traffic.chosen(view, query)
@@ -113,14 +114,13 @@ class Searcher:
     async def _ranked(self, view: View, version: Version, query: Query, deadline: float) -> tuple[Ranked, bool]:
         """What the version finds, and whether it can be read; one that cannot is reported, and said to be partial."""
         try:
-            if version.id not in self._counted and view.restoring is None:
-                await counted(self._database, self._ranker.engine, version, view.store_id)
-                self._counted.add(version.id)
+            if view.restoring is None:
+                await self._count(version, view.store_id, deadline)
             ranked = await self._ranker.ranked(version, view.hidden, query, max(0.0, deadline - time.monotonic()))
         except IndexDamaged as damage:
             if view.restoring is None:
                 with contextlib.suppress(StorageFull):  # a worker will find it too
-                    await report(self._database, version.id, _fence(view, version), damage)
+                    await report(self._database, version.id, view.fence_of(version), damage)
             ranked, readable = Ranked({}, {}), False
             ranked.explanation.problems.append(damage.message)
         else:
@@ -132,23 +132,40 @@ class Searcher:
             )
         return ranked, readable
 
+    async def _count(self, version: Version, store_id: str, deadline: float) -> None:
+        """Once for all searches. Raises as `counted` does; what is not done in time goes on for the next of them."""
+        count = self._counts.get(version.id)
+        if count is None:
+            count = asyncio.create_task(counted(self._database, self._ranker.engine, version, store_id))
+            count.add_done_callback(partial(self._on_counted, version.id))
+            self._counts[version.id] = count
+        if not count.done():
+            await asyncio.wait([count], timeout=deadline - time.monotonic())
+        if count.done():
+            count.result()
+
+    def _on_counted(self, version_id: str, count: asyncio.Task[None]) -> None:
+        if count.cancelled() or count.exception() is not None:
+            self._counts.pop(version_id, None)  # it is for those who wait now: the next one counts again
+
     async def _hits(
         self, view: View, version: Version, query: Query, ranked: Ranked, deadline: float
     ) -> tuple[list[Hit], bool]:
         """The hits in their final order, and whether nothing happened meanwhile that could have changed them."""
         began = time.perf_counter()
-        seen = await self._sighting(view, list(ranked.scores)[: self._refiner.wanted(query)])
+        seen = await self._sighting(view, version, list(ranked.scores)[: self._refiner.wanted(query)])
         hits = _hits(view, version, query, ranked, seen)
         ranked.explanation.note("read", began, f"{len(hits)} chunks")
         if self._refiner.changes(query) and seen.settled:
             within_s = deadline - time.monotonic()
             hits = await self._refiner.refined(view, version, query, hits, within_s, ranked.explanation)
-            seen = await self._sighting(view, [hit.chunk.id for hit in hits])  # it took time: look once more
+            seen = await self._sighting(view, version, [hit.chunk.id for hit in hits])  # it took time: look once more
             hits = [hit for hit in hits if hit.chunk.id in seen.chunks]
         return [hit for hit in hits if hit.scores.final >= query.score_threshold][: query.limit], seen.settled
 
-    async def _sighting(self, view: View, chunk_ids: list[str]) -> Sighting:
-        return await self._database.snapshot(partial(visibility.sighting, view=view, chunk_ids=chunk_ids))
+    async def _sighting(self, view: View, version: Version, chunk_ids: list[str]) -> Sighting:
+        look = partial(visibility.sighting, view=view, chunk_ids=chunk_ids, version=version)
+        return await self._database.snapshot(look)
 
     async def _touch(self, view: View) -> None:
         """Note that the store is in use, for `expires_after`; once a minute, so that a search is not a write."""
@@ -156,10 +173,6 @@ class Searcher:
             with contextlib.suppress(StorageFull):  # a full disk is no reason not to search
                 async with self._database.write() as session:
                     await stores.touch(session, [view.store_id])
-
-
-def _fence(view: View, version: Version) -> int:
-    return next((one.fence for one in view.candidates if one.version == version), view.fence)
 
 
 def _hits(view: View, version: Version, query: Query, ranked: Ranked, seen: Sighting) -> list[Hit]:

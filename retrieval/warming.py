@@ -1,12 +1,15 @@
 """Keeps what may soon answer warm: a promote or rollback made in any process meets no cold first query in this one."""
 
 import asyncio
+import contextlib
 import logging
 
 from indexes.catalog import versions
 from indexes.catalog.database import Database
 from indexes.catalog.tables import VersionState
-from indexes.errors import CitewellError, Overloaded, Unavailable
+from indexes.catalog.versions import opened_as
+from indexes.errors import CitewellError, IndexDamaged, Overloaded, StorageFull, Unavailable
+from indexes.standing import report
 from retrieval.ranking import Ranker
 
 log = logging.getLogger(__name__)
@@ -37,14 +40,18 @@ class Warmer:
         """Warm up the newest of them that are not warm yet."""
         async with self._database.read() as session:
             newest = await versions.newest(session, (VersionState.READY, VersionState.RETIRED), _MOST)
-        self._warmed &= {version.id for version in newest}
-        for version in newest:
-            if version.id in self._warmed:
+        self._warmed &= {row.id for row in newest}
+        for row in newest:
+            if row.id in self._warmed:
                 continue
             try:
-                await self._ranker.warm(version)
+                await self._ranker.warm(opened_as(row))
+            except IndexDamaged as damage:  # it stops no other, and is warmed up once it is restored
+                with contextlib.suppress(StorageFull):  # a worker will find it too
+                    await report(self._database, row.id, row.fence, damage)
+                continue
             except (Unavailable, Overloaded):
                 raise
             except CitewellError as error:  # such as a model that is not installed any more: it stays like that
-                log.warning("index version %s cannot be warmed up: %s", version.id, error.message)
-            self._warmed.add(version.id)
+                log.warning("index version %s cannot be warmed up: %s", row.id, error.message)
+            self._warmed.add(row.id)

@@ -134,10 +134,10 @@ async def rows(session: AsyncSession, store_id: str, states: Sequence[VersionSta
     return list(await session.scalars(query.order_by(IndexVersion.seq)))
 
 
-async def newest(session: AsyncSession, states: Sequence[VersionState], limit: int) -> list[Version]:
-    """Versions of all stores that are in one of these states, newest first."""
-    query = select(IndexVersion).where(IndexVersion.state.in_(states)).order_by(IndexVersion.seq.desc())
-    return [opened_as(row) for row in await session.scalars(query.limit(limit))]
+async def newest(session: AsyncSession, states: Sequence[VersionState], limit: int) -> list[IndexVersion]:
+    """Whole versions of all stores that are in one of these states, newest first."""
+    whole = select(IndexVersion).where(IndexVersion.state.in_(states), IndexVersion.restoring_since.is_(None))
+    return list(await session.scalars(whole.order_by(IndexVersion.seq.desc()).limit(limit)))
 
 
 async def _in_states(session: AsyncSession, store_id: str, states: Sequence[VersionState]) -> list[Version]:

@@ -55,6 +55,10 @@ class View:
     restoring: Restored | None = None
     live_is_whole: bool = True
 
+    def fence_of(self, version: Version) -> int:
+        """That of the row of `version`, which answers: it is `self.version` or a candidate."""
+        return next((one.fence for one in self.candidates if one.version == version), self.fence)
+
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
@@ -138,10 +142,11 @@ async def pinned(
     return Pinned(opened_as(row), snapshot_id, row.fence, so_far)
 
 
-def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Sighting:
+def sighting(connection: Connection, view: View, chunk_ids: Sequence[str], version: Version | None = None) -> Sighting:
     """What of a search's result readers may see now, and whether the search may end with it. For `Database.snapshot`.
 
     It may not where something was lost or came in another's place since the view was taken: look again, with a new one.
+    `version` is the one that answered, where that is a candidate.
     """
     wanted = {"chunk_ids": chunk_ids, "store_id": view.store_id}
     rows = list(connection.execute(_sighted(view.snapshot_id), wanted))
@@ -150,13 +155,13 @@ def sighting(connection: Connection, view: View, chunk_ids: Sequence[str]) -> Si
     if settled and view.reused:
         # A revision that became current after this view may have been searched while it was half stored.
         settled = not any(row.updated_at > view.taken_at - _CLOCKS_APART_S for row in rows)
-    return Sighting(found, settled and _versions_are(connection, view))
+    return Sighting(found, settled and _versions_are(connection, view, version or view.version))
 
 
-def _versions_are(connection: Connection, view: View) -> bool:
-    """Whether no points were lost after the view was taken, and where it was reused the same versions answer still."""
-    rows = list(connection.execute(_STANDING, {"store_id": view.store_id, "version_id": view.version.id}))
-    if not any(row.id == view.version.id and row.fence == view.fence for row in rows):
+def _versions_are(connection: Connection, view: View, version: Version) -> bool:
+    """Whether `version` lost no points after the view was taken, and where it was reused the same ones answer still."""
+    rows = list(connection.execute(_STANDING, {"store_id": view.store_id, "version_id": version.id}))
+    if not any(row.id == version.id and row.fence == view.fence_of(version) for row in rows):
         return False  # less was found than the view says
     if not view.reused:
         return True

@@ -64,7 +64,11 @@ class Models:
         return await self._embedder(name)
 
     async def embedder(self, spec: EmbeddingSpec) -> SharedEmbedder:
-        """The model that made an index version. Raises ManifestMismatch where the one installed is another (I6)."""
+        """The model that made an index version.
+
+        Raises NotFound where none of its name is configured any more, SettingsError where it cannot be used, and
+        ManifestMismatch where the one installed is another (I6).
+        """
         if await self._spec(spec.name) != spec:
             raise ManifestMismatch(
                 f"The embedding model '{spec.name}' is not the one that built this index version: its weights, "

@@ -1,18 +1,22 @@
 """Index versions that lost their points are filled again, whatever happens meanwhile, and searches say so."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from indexes.catalog import restoring
+from indexes.catalog import promotion, restoring, versions
 from indexes.catalog.tables import IndexVersion, Revision, RevisionState, Store, VersionState
-from indexes.catalog.versions import opened_as
+from indexes.catalog.versions import Version, opened_as
+from indexes.errors import IndexDamaged
 from indexes.manifest import AnnSpec
+from indexes.standing import report
 from ingestion.stocktaking import Stocktaker
 from retrieval.query import Query
+from retrieval.ranking import Ranked, Ranker
 from retrieval.search import Results
 from tests.actors import Actor
-from tests.workshop import EVERYTHING, PROJECT, Workshop
+from tests.workshop import ENGINEER, EVERYTHING, PROJECT, Workshop
 
 RULES = {key: " ".join(f"Rule {number} of {key} is fixed." for number in range(12)) for key in "abcdefghij"}
 
@@ -101,6 +105,27 @@ async def test_a_whole_version_answers_in_its_place_and_lends_its_vectors(worksh
     assert (await results(workshop, store)).index_version == version.id
     assert workshop.models.embedded == embedded
     await settled(workshop, store)
+
+
+async def test_a_canary_that_loses_its_points_in_mid_search_does_not_answer(
+    workshop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary = await workshop.built(store, ann=AnnSpec(m=8))
+    async with workshop.database.write() as session:
+        row = await versions.get(session, store.id, canary.id)
+        await promotion.set_traffic(session, row, 0.0, 1.0, ENGINEER)
+    ranked = Ranker.ranked
+
+    async def loses(ranker: Ranker, version: Version, *asked: Any) -> Ranked:
+        if version.id == canary.id:
+            workshop.engine.drop(version.id)
+            workshop.engine.create(version.id, version.manifest)
+            await report(workshop.database, version.id, canary.fence, IndexDamaged("It was erased."))
+        return await ranked(ranker, version, *asked)
+
+    monkeypatch.setattr(Ranker, "ranked", loses)
+    found = await results(workshop, store)
+    assert (found.index_version, {hit.key for hit in found.hits}) == (store.live_version, set(RULES))
 
 
 @on_sqlite

@@ -13,6 +13,7 @@ from indexes.manifest import AnnSpec, Manifest
 from retrieval.ranking import Ranker
 from retrieval.settings import SearchSettings
 from retrieval.warming import Warmer
+from tests.workshop import Workshop
 
 
 @dataclass
@@ -51,3 +52,19 @@ async def test_each_candidate_is_opened_once_and_a_broken_one_stops_no_other(sto
     later = await ready(storage, store, dataclasses.replace(manifest, ann=AnnSpec(m=9)))
     await warmer.once()
     assert engine.opened.count(later) == 2 and store.live_version not in engine.opened
+
+
+async def test_a_damaged_candidate_is_reported_and_stops_no_older_one(workshop: Workshop) -> None:
+    store = await workshop.store()
+    await workshop.upload(store, "a", "A rule of herons.")
+    await workshop.work()
+    older, damaged = await workshop.built(store, ann=AnnSpec(m=8)), await workshop.built(store, ann=AnnSpec(m=9))
+    workshop.engine.drop(damaged.id)
+    warmer = Warmer(workshop.database, workshop.searcher._ranker)
+    await warmer.once()
+    assert warmer._warmed == {older.id}
+    assert (await workshop.version(damaged.id)).restoring_since is not None
+    while (row := await workshop.claim_build(restoring=True)) is not None:
+        await workshop.builder.build(row)
+    await warmer.once()
+    assert warmer._warmed == {older.id, damaged.id}
