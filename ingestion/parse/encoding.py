@@ -3,6 +3,8 @@
 import codecs
 import re
 
+from ingestion.parse.guess import guess
+
 _MARKS = (  # The UTF-32 mark begins with that of UTF-16, so it is asked for first.
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -13,7 +15,6 @@ _MARKS = (  # The UTF-32 mark begins with that of UTF-16, so it is asked for fir
 _DECLARED = re.compile(
     rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w-]+)|<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w-]+)""", re.IGNORECASE
 )
-GUESS_BYTES = 1 << 16
 
 
 def decode(data: bytes) -> str:
@@ -22,9 +23,9 @@ def decode(data: bytes) -> str:
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(data)
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
-        return data.decode(_unmarked(data) or _guess(data), errors="replace")
+        return data.decode(_unmarked(data) or guess(data), errors="replace")
     if "\0" in text and (wide := _unmarked(data)):
         return data.decode(wide, errors="replace")
     return text
@@ -54,11 +55,3 @@ def _unmarked(data: bytes) -> str | None:
         case [True, False, True, False]:
             return "utf-16-be"
     return None
-
-
-def _guess(data: bytes) -> str:
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(data[:GUESS_BYTES]).best()
-    # Too short to tell apart: Western European is the most common legacy.
-    return best.encoding if best is not None and len(data) > 64 else "cp1252"
