@@ -103,13 +103,7 @@ def _content(part: Message) -> str:
     """The text of one part, whatever it says of its encoding."""
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""
-    charset = part.get_content_charset()
-    if charset:
-        try:
-            return data.decode(charset)
-        except (LookupError, UnicodeError):
-            pass  # A wrong or unknown name: the bytes themselves say more.
-    return decode(data)
+    return decode(data, part.get_content_charset())
 
 
 def _inner(message: Message) -> Iterator[Message]:
