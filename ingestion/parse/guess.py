@@ -54,7 +54,7 @@ _SIGNS = frozenset("\xa0“”„‘’‚–—…•«»§°±·×÷€£©®�
 
 
 def guess(data: bytes) -> str:
-    """Python's name of an encoding for `data`, some of which is beyond ASCII. Some bytes may be without a meaning in it."""
+    """Python's name of an encoding for `data`, some of which is beyond ASCII. Some bytes may mean nothing in it."""
     if _is_damaged_utf8(data):
         return "utf-8"
     sample = _sample(data)
