@@ -18,8 +18,9 @@ from ingestion.parse.encoding import decode
 from ingestion.parse.limits import Limits
 from ingestion.parse.plain import paragraphs
 
-# What begins a message in a mailbox; the standard library's reader opens the file for writing.
-_MBOX_MARK = re.compile(rb"(?:\A|\n\r?\n)From [^\n]*\n")
+# What begins a message in a mailbox, and not a sentence in its body; the standard library's reader takes any "From ",
+# and opens the file for writing.
+_MBOX_MARK = re.compile(rb"(?:\A|\n\r?\n)From \S+ [^\n]*\d{4}[^\n]*\n(?=[!-9;-~]+:\s)")
 _SHOWN = ("From", "To", "Cc", "Date")
 
 
