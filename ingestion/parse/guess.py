@@ -17,7 +17,7 @@ BROKEN_SHARE = 0.1
 
 _WESTERN = (
     "àâæçèéêëîïôœùûüÿ",  # French
-    "äöüß",
+    "äöüß",  # German
     "ãâáàçéêíóôõúüªº",  # Portuguese
     "áéíñóúü¿¡ªº",  # Spanish
     "àèéìòùª°º",  # Italian
@@ -26,19 +26,19 @@ _WESTERN = (
     "åæøéóòô",  # Danish, Norwegian
     "áðéíóúýþæö",  # Icelandic
     "áèéëïíóöúü",  # Dutch
-    "áéíóúàèìòùâêîôûŵŷ",  # Irish, Gaelic, Welsh
+    "áéíóúàèìòùâêîôû",  # Irish, Gaelic, Welsh
 )
 _CENTRAL = (
-    "áčďéěíňóřšťúůýž",
-    "áäčďéíĺľňóôŕšťúýž",
-    "ąćęłńóśźż",
-    "áéíóöőúüű",
+    "áčďéěíňóřšťúůýž",  # Czech
+    "áäčďéíĺľňóôŕšťúýž",  # Slovak
+    "ąćęłńóśźż",  # Polish
+    "áéíóöőúüű",  # Hungarian
     "čćđšž",  # Croatian, Slovene, Bosnian
-    "ăâîşţșț",
+    "ăâîşţ",  # Romanian
     "çëâêô",  # Albanian
 )
 _TURKISH = ("çğıİöşüâîû",)
-_BALTIC = ("ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž")
+_BALTIC = ("ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž")  # Lithuanian, Latvian, Estonian
 # The pages of Windows first: of equals, the first is taken.
 _ALPHABETS = {
     "cp1252": _WESTERN,

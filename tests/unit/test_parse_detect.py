@@ -133,7 +133,7 @@ def test_entities_are_neither_expanded_nor_fetched(tmp_path: Path) -> None:
 
 
 def test_a_memo_is_no_mail(tmp_path: Path) -> None:
-    memo = "To: Bob\nFrom: Alice\nDate: 2024-01-01\nReceived: Tuesday\nRe: Budget is 3 million\nDepartment: HR\n\nHello."
+    memo = "To: Bob\nFrom: Alice\nDate: Monday\nReceived: Tuesday\nRe: Budget is 3 million\nDepartment: HR\n\nHello."
     path = tmp_path / "memo"
     path.write_text(memo)
     assert parse(path, "memo.txt").text == memo
