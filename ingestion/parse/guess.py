@@ -75,13 +75,15 @@ def _is_damaged_utf8(data: bytes) -> bool:
 
 
 def _sample(data: bytes) -> bytes:
-    """The first lines that are more than ASCII. No line is cut: half a character would rule its encoding out."""
+    """The first lines that are more than ASCII, from where they are. Half a character at an end would rule its encoding
+    out, so no line is cut.
+    """
     lines, size = [], 0
     for line in data.splitlines():
         if size < SAMPLE_BYTES and not line.isascii():
             lines.append(line)
             size += len(line)
-    return b"\n".join(lines)
+    return b"\n".join(lines).lstrip(bytes(range(0x80)))
 
 
 def _beyond_ascii(text: str) -> str:
