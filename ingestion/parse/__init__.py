@@ -30,7 +30,7 @@ from ingestion.parse.limits import Limits
 __all__ = ["CONTAINERS", "PARSER_VERSION", "Format", "Limits", "parse"]
 
 # Raise it with every change that can alter the text of any file: artefacts and index versions are keyed by it.
-PARSER_VERSION = "citewell-parse/3"
+PARSER_VERSION = "citewell-parse/4"
 
 # By name, so that a child only imports the libraries of the formats it meets.
 _PARSERS: Mapping[Format, str] = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from lxml import etree
 
 from indexes.errors import DocumentError
+from ingestion.parse.encoding import decode_markup
 from ingestion.parse.limits import MEBIBYTE, SMALL_BYTES, Limits
 
 _PARTS = {
@@ -94,12 +95,15 @@ def optional_xml(archive: zipfile.ZipFile, name: str) -> Iterable[etree._Element
 
 
 def parse_xml(data: bytes, *, recover: bool = False) -> etree._Element:
-    """The root of the XML in `data`, read without entities, external parts or network. Raises lxml's XMLSyntaxError."""
+    """The root of the XML in `data`, read without entities, external parts or network. Raises lxml's XMLSyntaxError.
+
+    Its encoding is `decode_markup`'s business: libxml2 gives up where the one declared is not the one used.
+    """
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True,
-        remove_pis=True, recover=recover,
+        remove_pis=True, recover=recover, encoding="utf-8",
     )  # fmt: skip
-    return etree.fromstring(data, parser)
+    return etree.fromstring(decode_markup(data).encode("utf-8", "replace"), parser)
 
 
 def _refuse_encrypted_opendocument(archive: zipfile.ZipFile) -> None:

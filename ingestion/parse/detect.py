@@ -86,9 +86,11 @@ _UNREADABLE_ARCHIVES = (_SEVEN_ZIP, b"Rar!\x1a\x07", b"\x28\xb5\x2f\xfd")
 _XML_START = re.compile(r"\s*<(\?xml|svg)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _HTML_START = re.compile(r"\s*(<\?xml[^>]*>\s*)?<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
-_MBOX_START = re.compile(r"From \S+ .*\d{4}\r?\n[!-9;-~]+:")
+_MBOX_START = re.compile(r"From \S+ .*\d\d:\d\d.*\d{4}\r?\n[!-9;-~]+:")
 _HEADER = re.compile(r"[!-9;-~]+:[ \t]?[^\r\n]*\r?\n([ \t][^\r\n]*\r?\n)*")
 _MAIL_HEADERS = frozenset(("from", "to", "subject", "date", "message-id", "received", "return-path", "mime-version"))
+# What only programs write: people begin memos with "To:" and "Date:" as well.
+_BY_PROGRAM = re.compile(r"(message-id:\s*<|mime-version:\s*1|received:\s*(from|by|\())", re.IGNORECASE)
 
 
 def detect(path: Path, filename: str, limits: Limits) -> Format:
@@ -185,9 +187,10 @@ def _unprintable(text: str) -> int:
 
 
 def _is_mail(head: str) -> bool:
-    """Whether `head` begins with header fields, at least two of which only a message has."""
-    names, at = set(), 0
+    """Whether `head` begins with header fields, at least two of which only a message has, and one only by a program."""
+    names, at, by_program = set(), 0, False
     while field := _HEADER.match(head, at):
         names.add(field.group().partition(":")[0].lower())
+        by_program = by_program or _BY_PROGRAM.match(field.group()) is not None
         at = field.end()
-    return len(names & _MAIL_HEADERS) >= 2
+    return by_program and len(names & _MAIL_HEADERS) >= 2

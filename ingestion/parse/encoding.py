@@ -3,41 +3,61 @@
 import codecs
 import re
 
-_MARKS = (  # The UTF-32 mark begins with that of UTF-16, so it is asked for first.
+import webencodings  # type: ignore[import-untyped]
+
+from ingestion.parse.guess import guess
+
+_MARKS = (  # The UTF-32 mark begins with that of UTF-16, so it is asked for first. XML's is its first two characters.
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
+    ("<?".encode("utf-16-le"), "utf-16-le"),
+    ("<?".encode("utf-16-be"), "utf-16-be"),
 )
 _DECLARED = re.compile(
-    rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w-]+)|<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w-]+)""", re.IGNORECASE
+    rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w:.-]+)|<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w:.-]+)""",
+    re.IGNORECASE,
 )
-GUESS_BYTES = 1 << 16
+_BY_TEMPLATE = "cp1252"
 
 
-def decode(data: bytes) -> str:
-    """`data` as text: by its byte order mark, as UTF-8, by its pattern of zero bytes, or by a guess. Never fails."""
+def decode(data: bytes, label: str | None = None) -> str:
+    """`data` as text: by its byte order mark, its `label`, as UTF-8, by its pattern of zero bytes, or by a guess.
+
+    Never fails. A label means what browsers take it for: Latin-1 is windows-1252. One that is unknown, or that the
+    bytes belie, counts for nothing.
+    """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(data)
-    except UnicodeDecodeError:
-        return data.decode(_unmarked(data) or _guess(data), errors="replace")
-    if "\0" in text and (wide := _unmarked(data)):
-        return data.decode(wide, errors="replace")
-    return text
+    declared = _codec(label)
+    # Programs that write UTF-8 leave the label of their template or their default, which is mostly this one.
+    for encoding in ("utf-8", declared) if declared == _BY_TEMPLATE else (declared, "utf-8"):
+        try:
+            text = data.decode(encoding)
+        except (LookupError, ValueError):
+            continue
+        wide = _unmarked(data) if encoding == "utf-8" and "\0" in text else None
+        return data.decode(wide, errors="replace") if wide else text
+    return data.decode(_unmarked(data) or guess(data), errors="replace")
 
 
 def decode_markup(data: bytes) -> str:
-    """As `decode`, but what HTML or XML declares comes first, unless there is a byte order mark."""
-    if not data.startswith(tuple(mark for mark, _ in _MARKS)) and (declared := _DECLARED.search(data[:4096])):
-        try:
-            return data.decode((declared[1] or declared[2]).decode("ascii"))
-        except (LookupError, UnicodeError):
-            pass  # A declaration can be wrong, as when UTF-8 is saved under a template for Latin-1.
-    return decode(data)
+    """As `decode`, with the label that HTML or XML declares."""
+    declared = _DECLARED.search(data[:4096])
+    label = (declared[1] or declared[2]).decode("ascii") if declared else None
+    # In UTF-16 the label could not have been found. .NET writes such XML.
+    return decode(data, None if _codec(label).startswith(("utf-16", "utf-32")) else label)
+
+
+def _codec(label: str | None) -> str:
+    """Python's name of the encoding that `label` stands for by the Encoding Standard (section 4.2), if it is there."""
+    known = webencodings.lookup(label or "utf-8")
+    if known is None or known.name == "replacement":  # The standard refuses some of the old ones; Python reads them.
+        return label or ""
+    return str(known.codec_info.name)
 
 
 def _unmarked(data: bytes) -> str | None:
@@ -54,11 +74,3 @@ def _unmarked(data: bytes) -> str | None:
         case [True, False, True, False]:
             return "utf-16-be"
     return None
-
-
-def _guess(data: bytes) -> str:
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(data[:GUESS_BYTES]).best()
-    # Too short to tell apart: Western European is the most common legacy.
-    return best.encoding if best is not None and len(data) > 64 else "cp1252"

@@ -18,8 +18,9 @@ from ingestion.parse.encoding import decode
 from ingestion.parse.limits import Limits
 from ingestion.parse.plain import paragraphs
 
-# What begins a message in a mailbox; the standard library's reader opens the file for writing.
-_MBOX_MARK = re.compile(rb"(?:\A|\n\r?\n)From [^\n]*\n")
+# What begins a message in a mailbox, and not a sentence in its body; the standard library's reader takes any "From ",
+# and opens the file for writing.
+_MBOX_MARK = re.compile(rb"(?:\A|\n\r?\n)From \S+ [^\n]*\d{4}[^\n]*\n(?=[!-9;-~]+:\s)")
 _SHOWN = ("From", "To", "Cc", "Date")
 
 
@@ -103,13 +104,7 @@ def _content(part: Message) -> str:
     """The text of one part, whatever it says of its encoding."""
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""
-    charset = part.get_content_charset()
-    if charset:
-        try:
-            return data.decode(charset)
-        except (LookupError, UnicodeError):
-            pass  # A wrong or unknown name: the bytes themselves say more.
-    return decode(data)
+    return decode(data, part.get_content_charset())
 
 
 def _inner(message: Message) -> Iterator[Message]:

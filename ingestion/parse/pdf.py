@@ -1,7 +1,6 @@
 """PDF with a text layer, by pypdfium2. Nothing is rendered and no script runs (this PDFium has no JavaScript)."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,14 +16,12 @@ from ingestion.parse.draft import Draft, Piece, attributes, listed
 from ingestion.parse.limits import Limits
 from ingestion.parse.pdf_fields import read_fields
 from ingestion.parse.pdf_glyphs import PAGE_ERRORS, Page, read_page
-from ingestion.parse.pdf_layout import Part, Scale, arrange, pieces
+from ingestion.parse.pdf_layout import Scale, arrange, pieces
+from ingestion.parse.pdf_running import drop_repeated
 from ingestion.parse.scan import MAX_SIDE, recognised, warning
 
 _JUNK_TITLE = re.compile(r"^(untitled.*|.*\.\w{2,4}|microsoft .*|slide 1|powerpoint presentation|\W*)$", re.IGNORECASE)
 _COPY_ALLOWED = 1 << 4
-# A line that stands on this many pages, and on half of them, at the edge of the page is its running head or foot.
-RUNNING_PAGES = 3
-EDGE = 0.1
 RESOLUTION = 300  # Dots per inch at which text recognition does best.
 
 
@@ -106,7 +103,7 @@ def _drawn(page: pypdfium2.PdfPage) -> Image:
 
 def _pieces(pages: Sequence[Page], fields: Mapping[int, Sequence[Piece]]) -> list[Piece]:
     arranged = [(page, arrange(page)) for page in pages]
-    _drop_repeated(arranged)
+    drop_repeated(arranged)
     scale = Scale.of(part for _, parts in arranged for part in parts)
     found: list[Piece] = []
     for page, parts in arranged:
@@ -114,25 +111,6 @@ def _pieces(pages: Sequence[Page], fields: Mapping[int, Sequence[Piece]]) -> lis
             found += pieces(part, page, scale)
         found += fields.get(page.number, ())
     return found
-
-
-def _drop_repeated(arranged: Sequence[tuple[Page, list[Part]]]) -> None:
-    """Take running heads and feet out of every page but the first they stand on."""
-    seen = Counter(key for page, parts in arranged for key in {_running_key(page, part) for part in parts} if key)
-    running = {key for key, count in seen.items() if count >= max(RUNNING_PAGES, len(arranged) // 2)}
-    met: set[str] = set()
-    for page, parts in arranged:
-        keys = [_running_key(page, part) for part in parts]
-        parts[:] = [part for part, key in zip(parts, keys, strict=True) if key not in running or key not in met]
-        met.update(key for key in keys if key)
-
-
-def _running_key(page: Page, part: Part) -> str | None:
-    """The text of `part` with its numbers made equal, if it lies at the upper or lower edge of the page."""
-    inside = part.bottom > EDGE * page.height and part.top < (1 - EDGE) * page.height
-    if inside or len(part.lines) > 2:
-        return None
-    return re.sub(r"\d+|\b[ivxlc]+\b", "#", part.text.lower())
 
 
 def _iso(stated: str | None) -> str | None:

@@ -23,6 +23,7 @@ MAX_COLUMN_PARTS = 400
 HEADING_SCALE = 1.12
 HEADING_CHARS = 150
 SMALL_CAPITALS = 0.7
+GAP = "\t"  # Between parts of one line that stand apart; white space like any other, but to running heads.
 _BULLET = re.compile(r"([•▪‣◦●○■□–·*\-]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+\S")
 _LONE_BULLET = re.compile(r"[•▪‣◦●○■□–·*\-]|\(?(\d{1,2}|[a-z])[.)]")
 _NUMBERED = re.compile(r"([IVX]+|[A-Z]|\d+(\.\d+)*)\.?\s+\w")
@@ -173,7 +174,7 @@ def _whole(row: Sequence[Line]) -> Line:
     """The cells of `row` as the one line that they are."""
     line = row[0]
     for cell in row[1:]:
-        line.extend(cell, " ")
+        line.extend(cell, GAP)
     return line
 
 

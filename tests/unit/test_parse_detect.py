@@ -61,7 +61,8 @@ def refused(folder: Path, data: bytes, filename: str = "blob", limits: Limits | 
         (b"{\\rtf1 x}", "letter.doc", Format.RTF),
         (b"<!-- a --><!DOCTYPE html><p>x", "page.txt", Format.HTML),
         (b'<?xml version="1.0"?><r/>', "data.bin", Format.XML),
-        (b"From: a@b.c\nTo: d@e.f\nSubject: x\n\nhi", "message", Format.EML),
+        (b"From: a@b.c\nTo: d@e.f\nMIME-Version: 1.0\n\nhi", "message", Format.EML),
+        (b"From: a@b.c\nTo: d@e.f\nSubject: x\n\nhi", "message.eml", Format.EML),
         (b"From a@b.c Mon Jul 20 01:01:07 2015\nSubject: x\n\nhi", "box", Format.MBOX),
         (b"Dear all,\nFrom: is a word.", "letter.txt", Format.TEXT),
         (b"# Title", "a.md", Format.MARKDOWN),
@@ -129,6 +130,22 @@ def test_entities_are_neither_expanded_nor_fetched(tmp_path: Path) -> None:
     assert text.startswith("one")
     assert "secret" not in text
     assert "expanded" not in text
+
+
+def test_a_memo_is_no_mail(tmp_path: Path) -> None:
+    memo = "To: Bob\nFrom: Alice\nDate: Monday\nReceived: Tuesday\nRe: Budget is 3 million\nDepartment: HR\n\nHello."
+    path = tmp_path / "memo"
+    path.write_text(memo)
+    assert parse(path, "memo.txt").text == memo
+    path.write_text("From January to March 2024\nRevenue: 3 million\n")
+    assert parse(path, "report.txt").text == "From January to March 2024\nRevenue: 3 million"
+
+
+def test_a_sentence_does_not_begin_a_message_in_a_mailbox(tmp_path: Path) -> None:
+    mark, path = "From a@b.c Mon Jul 20 01:01:07 2015\n", tmp_path / "box"
+    closed = "From Monday on the office is closed.\nNote: take your keys."
+    path.write_text(f"{mark}Subject: one\n\nhi\n\n{closed}\n\n{mark}Subject: two\n\nbye\n")
+    assert parse(path, "box.mbox").text == f"one\n\nhi\n\n{closed}\n\ntwo\n\nbye"
 
 
 def test_a_missing_file_is_not_the_documents_fault(tmp_path: Path) -> None:

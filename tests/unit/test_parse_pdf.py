@@ -109,6 +109,57 @@ def test_running_heads_stay_once(read) -> None:
     assert canonical.text.count("Content") == 5
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ["Handbook page {}", "Handbook page {}"],
+        ["Page {} of 6", "Seite {}"],
+        ["- {} -", "{}/6"],
+        ["Handbook | {}", "{} Handbook"],
+    ],
+)
+@pytest.mark.parametrize("first", [1, 20])
+def test_the_number_of_the_page_does_not_make_a_line_another(read, numbers: list[str], first: int) -> None:
+    head, foot = numbers
+    pages = [
+        [(50, 780, 8, head.format(n)), *paragraph(50, 600, f"Content {n}."), (50, 20, 8, foot.format(n))]
+        for n in range(first, first + 6)
+    ]
+    canonical = read(*pages)
+    assert texts(canonical) == [
+        head.format(first), f"Content {first}.", foot.format(first), *(f"Content {first + n}." for n in range(1, 6))
+    ]  # fmt: skip
+
+
+def test_roman_pages_and_heads_of_left_and_right_pages_are_running(read) -> None:
+    numbers = ["i", "ii", "iii", "iv", "v", "vi", "1", "2", "3", "4", "5", "6", "7", "8"]
+    heads = [
+        [(50, 780, 8, number), (80, 780, 8, "Handbook")] if at % 2 else [(50, 780, 8, "Travel"), (300, 780, 8, number)]
+        for at, number in enumerate(numbers)
+    ]
+    canonical = read(*([*head, *paragraph(50, 600, f"Content {at}.")] for at, head in enumerate(heads)))
+    assert texts(canonical) == ["Travel i", "Content 0.", "ii Handbook", *(f"Content {at}." for at in range(1, 14))]
+
+
+def test_invoices_at_the_edges_of_their_pages_stay(read) -> None:
+    invoices = [
+        [
+            (50, 780, 10, f"Invoice no. 2024-{100 + n:04}"),
+            (50, 760, 10, "Customer no."), (200, 760, 10, f"{100 + n}"),
+            *paragraph(400, 780, "Order no.", f"{700 + n}"),
+            *paragraph(50, 600, "Paid within thirty days."),
+            (50, 60, 10, f"Total: {n * 17} EUR"),
+            (50, 20, 10, f"Part P{100 + n} of exhibit {n}"),
+        ]
+        for n in range(1, 6)
+    ]  # fmt: skip
+    text = read(*invoices).text
+    assert all(f"2024-{100 + n:04}" in text for n in range(1, 6))
+    assert all(f"Customer no. {100 + n}" in text for n in range(1, 6))
+    assert all(f"Order no. {700 + n}" in text for n in range(1, 6))
+    assert all(f"Total: {n * 17} EUR" in text and f"P{100 + n} of exhibit {n}" in text for n in range(1, 6))
+
+
 def printed(canonical: CanonicalText, words: str) -> list[tuple[int, float, float]]:
     """Page, left and base line (from the top) of the lines that hold `words`."""
     start = canonical.text.index(words)
