@@ -3,7 +3,7 @@
 import codecs
 import re
 
-import webencodings  # type: ignore[import-untyped]
+import webencodings
 
 from ingestion.parse.guess import guess
 
