@@ -49,7 +49,7 @@ class FaissVersion:
         self._since: set[str] = set()  # written to since `load` or `merge` began
         self._table: Table | None = None
         self._now: Snapshot | None = None
-        self._dropped = False
+        self.dropped = False  # there is nothing to load or merge any more
         self.placement = Placement.CPU  # what was last arranged for the part
 
     @property
@@ -93,7 +93,7 @@ class FaissVersion:
     def load(self) -> None:
         """Bring the rows into memory, as the engine within has them; nothing happens if they are."""
         with self._tending:
-            if not self.loaded:
+            if not self.loaded and not self.dropped:
                 self._load()
 
     def _load(self) -> None:
@@ -105,7 +105,7 @@ class FaissVersion:
             self._read(table, None)
         with self._writing:
             self._read(table, self._since)
-            if not self._dropped:
+            if not self.dropped:
                 self._table, self._now, self.used_s = table, table.snapshot(), time.monotonic()
 
     def due(self) -> bool:
@@ -146,10 +146,16 @@ class FaissVersion:
         with self._writing:
             self._forget()
 
+    def retire(self) -> None:
+        """Another object has the files from now on."""
+        with self._writing:
+            self.dropped = True
+            self._forget()
+
     def drop(self) -> None:
         """Erase the files; searches that have begun finish."""
         with self._writing:
-            self._dropped, self._folder = True, None
+            self.dropped, self._folder = True, None
             self._forget()
             self._files.remove(self.version_id)
 

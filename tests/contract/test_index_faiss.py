@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexes.engines import faiss_upkeep
 from indexes.engines.device_memory import DeviceMemory
 from indexes.engines.faiss_engine import FaissEngine
 from indexes.engines.faiss_files import FaissFiles, seal
@@ -18,7 +19,7 @@ from indexes.engines.faiss_gpu import CudaDevice
 from indexes.engines.faiss_part import Part, Stopped
 from indexes.engines.opening import open_engine
 from indexes.engines.settings import FaissEngineSettings, QdrantEdgeEngineSettings
-from indexes.errors import SettingsError
+from indexes.errors import IndexDamaged, SettingsError
 from indexes.filters import Comparison, Operator
 from indexes.ids import chunk_id
 from indexes.manifest import Chunking, EmbeddingSpec, Manifest
@@ -315,6 +316,41 @@ def test_versions_used_longest_ago_give_their_memory_back(tmp_path):
             threading.Event().wait(0.02)
     assert [index.version.loaded for index in indexes] == [False, False, True, True]
     assert [found(index) for index in indexes] == [ids(points(3))] * 4
+    engine.close()
+
+
+def damaged(*_):
+    raise IndexDamaged("for a test")
+
+
+def test_nothing_is_tried_again_with_what_was_dropped_or_made_anew(tmp_path, monkeypatch):
+    engine = Idle(tmp_path)
+    dropped, replaced = (engine.create(ident, MANIFEST) for ident in ("ixv_1", "ixv_2"))
+    for index in (dropped, replaced):
+        monkeypatch.setattr(index.version.inner, "page", damaged)
+        assert engine._upkeep._tend(index.version) is False
+    engine.drop("ixv_1")
+    engine._inner.drop("ixv_2")
+    fresh = engine.create("ixv_2", MANIFEST)
+    for index in (dropped, replaced):
+        assert engine._upkeep._tend(index.version) is True
+    assert engine._upkeep._tend(fresh.version) is True
+    assert fresh.version.loaded
+    engine.close()
+
+
+def test_what_fails_keeps_nothing_else_waiting(tmp_path, monkeypatch):
+    monkeypatch.setattr(faiss_upkeep, "_PAUSE_S", 600.0)
+    engine = open_engine(FaissEngineSettings(), tmp_path)
+    failing, good = (engine.create(ident, MANIFEST) for ident in ("ixv_1", "ixv_2"))
+    monkeypatch.setattr(failing.version.inner, "page", damaged)
+    for index in (failing, good):
+        index.upsert(points(3))
+    for _ in range(200):
+        if good.version.loaded:
+            break
+        threading.Event().wait(0.02)
+    assert (failing.version.loaded, good.version.loaded) == (False, True)
     engine.close()
 
 
