@@ -137,9 +137,14 @@ class FaissVersion:
             part.write(work)
             write_rows(work, now, kept)
             seal(work, self._manifest.hash)
+            # Mapped from its file: what was built would hold the vectors in memory that nobody can take away.
+            part = Part.read(work)
             with self._writing:
                 if self._table is table:
-                    self._adopt(work, table, kept, len(now.groups))
+                    self._publish(work)
+                    table.rebase(part, kept, len(now.groups))
+                    self.placement = Placement.CPU
+                    self._now = table.snapshot()
 
     def release(self) -> None:
         """Give the memory back; the next use loads again."""
@@ -159,13 +164,15 @@ class FaissVersion:
             self._forget()
             self._files.remove(self.version_id)
 
-    def _adopt(self, work: Path, table: Table, kept: Numbers, seen: int) -> None:
-        self._folder = self._files.publish(work, self.version_id, self._since)
+    def _publish(self, work: Path) -> None:
+        try:
+            self._folder = self._files.publish(work, self.version_id, self._since)
+        except BaseException:
+            if (there := self._files.part(self.version_id)) != self._folder:  # it is there, and rows have the old one
+                self._folder, self._noted = there, set()
+                self._forget()
+            raise
         self._noted = set(self._since)
-        # Mapped from its file: what was built would hold the vectors in memory that nobody can take away.
-        table.rebase(Part.read(self._folder), kept, seen)
-        self.placement = Placement.CPU
-        self._now = table.snapshot()
 
     def _start_empty(self, emptied: Snapshot) -> None:
         with self._writing:

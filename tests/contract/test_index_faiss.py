@@ -291,6 +291,64 @@ def test_a_write_that_fails_is_read_again(saved, monkeypatch):
     engine.close()
 
 
+@pytest.mark.parametrize("again", [True, False])
+@pytest.mark.parametrize("where", ["indexes.engines.faiss_version.Part.read", "indexes.engines.faiss_files.sync"])
+def test_a_merge_that_fails_at_its_end_changes_nothing_or_is_read_again(saved, monkeypatch, where, again):
+    folder, _ = saved
+    engine = Idle(folder)
+    index = loaded(engine)
+    index.upsert(points(60, 1000))
+
+    def broken(path):
+        if path.name != "ixv_1" and where.endswith("sync"):
+            return  # the part is in its place when this fails
+        raise OSError("Too many open files")
+
+    monkeypatch.setattr(where, broken)
+    with pytest.raises(OSError, match="Too many"):
+        index.version.merge(NEVER)
+    monkeypatch.undo()
+    index.set_attributes(KEPT, {"team": "hr"})
+    if again:
+        index.version.load()
+        index.version.merge(NEVER)
+        assert index.version.part.rows == 180
+    engine.close()
+    engine = Idle(folder)
+    index = loaded(engine)
+    everything = ids(points(120), points(60, 1000))
+    assert found(index) == found(index, Comparison("team", Operator.EQ, "hr")) == everything
+    engine.close()
+
+
+def fewer_rows(part):
+    with np.load(part / "rows.npz") as rows:
+        fewer = {name: column[:-1] for name, column in rows.items()}
+    np.savez(part / "rows.npz", **fewer)
+
+
+def fewer_homes(part):
+    with np.load(part / "lists.npz") as lists:
+        fewer = {"centroids": lists["centroids"], "homes": lists["homes"][:-1]}
+    np.savez(part / "lists.npz", **fewer)
+
+
+@pytest.mark.parametrize("lose", [fewer_rows, fewer_homes])
+def test_files_that_contradict_each_other_are_built_anew_though_their_sums_are_right(saved, lose):
+    folder, part = saved
+    journal = (part / "journal").read_bytes()
+    for name in ("journal", "part.json"):
+        (part / name).unlink()
+    lose(part)
+    seal(part, MANIFEST.hash)
+    (part / "journal").write_bytes(journal)
+    engine = Idle(folder)
+    index = loaded(engine)
+    assert index.version.now.shape.main == 0
+    assert found(index) == ids(points(120))
+    engine.close()
+
+
 def test_building_stops_when_the_service_ends(tmp_path):
     engine = Idle(tmp_path)
     index = loaded(engine)
