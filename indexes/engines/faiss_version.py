@@ -141,10 +141,7 @@ class FaissVersion:
             part = Part.read(work)
             with self._writing:
                 if self._table is table:
-                    self._publish(work)
-                    table.rebase(part, kept, len(now.groups))
-                    self.placement = Placement.CPU
-                    self._now = table.snapshot()
+                    self._adopt(work, part, table, kept, len(now.groups))
 
     def release(self) -> None:
         """Give the memory back; the next use loads again."""
@@ -164,15 +161,19 @@ class FaissVersion:
             self._forget()
             self._files.remove(self.version_id)
 
-    def _publish(self, work: Path) -> None:
+    def _adopt(self, work: Path, part: Part, table: Table, kept: Numbers, seen: int) -> None:
+        old = self._folder
         try:
             self._folder = self._files.publish(work, self.version_id, self._since)
+            self._noted = set(self._since)
+            table.rebase(part, kept, seen)
+            self.placement = Placement.CPU
+            self._now = table.snapshot()
         except BaseException:
-            if (there := self._files.part(self.version_id)) != self._folder:  # it is there, and rows have the old one
+            if (there := self._files.part(self.version_id)) != old:  # the rows in memory are those of the old part
                 self._folder, self._noted = there, set()
                 self._forget()
             raise
-        self._noted = set(self._since)
 
     def _start_empty(self, emptied: Snapshot) -> None:
         with self._writing:

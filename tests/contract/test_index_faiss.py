@@ -270,6 +270,31 @@ def test_merges_add_to_the_main_part_or_build_it_anew(saved):
     engine.close()
 
 
+def test_what_is_gone_is_forgotten_by_a_merge_and_not_by_a_search_that_has_begun(saved):
+    engine = Idle(saved[0])
+    index = loaded(engine)
+    for start in range(1000, 1100):
+        index.upsert(points(1, start, f"rev_{start}", {"n": start}))
+        if start < 1090:
+            index.delete(f"rev_{start}")
+    before = index.version.now
+    index.version.merge(NEVER)
+    index.upsert(points(1, 2000, "rev_after", {"n": 2000}))
+    groups = [KEPT, *(f"rev_{start}" for start in range(1090, 1100)), "rev_after"]
+    assert sorted(index.version.now.revisions) == sorted(groups)
+    where = Comparison("n", Operator.GTE, 1095)
+    assert before.select(where, ["rev_1096"]).allowed == 4
+    for version in (index, index.version.inner):
+        assert {match.revision_id for match in version.dense(points(1)[0].vector, 50, where, ["rev_1096"])} == {
+            "rev_1095",
+            "rev_1097",
+            "rev_1098",
+            "rev_1099",
+            "rev_after",
+        }
+    engine.close()
+
+
 def test_a_write_that_fails_is_read_again(saved, monkeypatch):
     folder, _ = saved
     engine = Idle(folder)
