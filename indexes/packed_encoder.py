@@ -158,4 +158,6 @@ def _compiled() -> Callable[..., Tensor]:
 def _packable(module: Any) -> bool:  # noqa: ANN401 - whatever a model has
     if type(module) not in _FAMILY:
         return False
-    return module.config.hidden_act == "gelu" and not getattr(module.config, "is_decoder", False)
+    # Its layers give neither their states nor their attentions away, which some poolings read.
+    unlike = ("is_decoder", "output_hidden_states", "output_attentions")
+    return module.config.hidden_act == "gelu" and not any(getattr(module.config, name, False) for name in unlike)

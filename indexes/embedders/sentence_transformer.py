@@ -91,7 +91,7 @@ class SentenceTransformerEmbedder:
         return vectors
 
     def token_vectors(self, texts: list[str]) -> list[Vector]:
-        """Of each text the vectors of its tokens without the special ones, shape (tokens, width), rows of length 1.
+        """Of each text the vectors of its tokens without those that frame it, shape (tokens, width), rows of length 1.
 
         One forward pass, whatever the number of texts; no prefix is added. Raises Unavailable.
         """
@@ -99,8 +99,8 @@ class SentenceTransformerEmbedder:
 
         def read(made: dict[str, Any]) -> list[Vector]:
             rows = torch.nn.functional.normalize(made["token_embeddings"], dim=2).cpu().numpy()
-            special = np.isin(made["input_ids"].cpu().numpy(), self._model.tokenizer.all_special_ids)  # padding, too
-            return [of_text[~left_out] for of_text, left_out in zip(rows, special, strict=True)]
+            frame = np.isin(made["input_ids"].cpu().numpy(), _frame(self._model.tokenizer))
+            return [of_text[~left_out] for of_text, left_out in zip(rows, frame, strict=True)]
 
         return self._pass(texts, read)
 
@@ -126,6 +126,12 @@ class SentenceTransformerEmbedder:
                 return read(self._model.forward(here))
         except RuntimeError as error:  # torch's own, out of memory among them
             raise Unavailable(f"The embedding model {self.spec.name} failed on {len(texts)} texts: {error}") from error
+
+
+def _frame(tokenizer: Any) -> list[int]:  # noqa: ANN401 - of transformers
+    """What a tokenizer puts around and behind texts. An unknown token is a token of the text."""
+    kinds = ("cls", "sep", "pad", "mask", "bos", "eos")
+    return [number for kind in kinds if (number := getattr(tokenizer, f"{kind}_token_id", None)) is not None]
 
 
 def _load(weights: Weights, device: Device, precision: Precision, setting: str) -> "SentenceTransformer":

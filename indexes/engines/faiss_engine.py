@@ -49,8 +49,11 @@ class FaissEngine:
 
     def _index(self, version_id: str, manifest: Manifest, inner: Index) -> FaissIndex:
         with self._lock:
-            index = self._indexes.get(version_id)
-            if index is None or index.version.inner is not inner:  # another process dropped it and made it anew
-                version = FaissVersion(version_id, manifest, inner, self._files, self._settings.merge_after)
-                index = self._indexes[version_id] = FaissIndex(version, manifest, self._upkeep)
+            old = self._indexes.get(version_id)
+            if old and old.version.inner is inner:
+                return old
+            version = FaissVersion(version_id, manifest, inner, self._files, self._settings.merge_after)
+            index = self._indexes[version_id] = FaissIndex(version, manifest, self._upkeep)
+        if old:  # another process dropped it and made it anew
+            old.version.retire()
         return index

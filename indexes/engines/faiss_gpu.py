@@ -139,4 +139,5 @@ def _device_errors() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # out of memory comes as RuntimeError
-        raise DeviceFailure(f"The GPU does not do this: {str(error).splitlines()[0]}") from error
+        what = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DeviceFailure(f"The GPU does not do this: {what}") from error

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from indexes.engines.dense_plan import Effort, wants_graph
 from indexes.engines.faiss_centroids import Centroids
+from indexes.engines.faiss_files import BadPart
 from indexes.engines.faiss_lists import Listed, Lists
 from indexes.engines.faiss_scan import Nearest, Numbers, best, products, walk
 from indexes.errors import Unavailable
@@ -117,13 +118,15 @@ class Part:
 
     @classmethod
     def read(cls, folder: Path) -> "Part":
-        """What `write` wrote; vectors and graph are mapped, not copied. Raises what its readers raise."""
+        """What `write` wrote; vectors and graph are mapped, not copied. Raises BadPart, and what its readers raise."""
         index = faiss.read_index(str(folder / _INDEX), faiss.IO_FLAG_MMAP_IFC)
         # One number of each page, so that no search has to wait for the kernel to map it: at 100,000 the first 300 took
         # 91 microseconds, and 104 without.
         _block(index).reshape(-1)[::_PAGE_NUMBERS].max(initial=0)
         with np.load(folder / _LISTS) as kept:
             lists = Lists(Centroids(kept["centroids"]), kept["homes"])
+        if len(lists.homes) != index.ntotal:
+            raise BadPart(f"{folder.name}: {index.ntotal} vectors, of which {len(lists.homes)} are in lists")
         facts = json.loads((folder / _FACTS).read_text())
         graph = Effort(**facts["graph"]) if facts["graph"] else None
         return cls(index, lists, facts["trained_rows"], (Effort(**facts["lists"]), graph))

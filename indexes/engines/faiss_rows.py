@@ -98,6 +98,7 @@ class Table:
             column.reset(np.concatenate([rows[kept], rows[seen:]]))
         self.delta.reset(delta.copy())
         self.part, self.device = part, None
+        self._leave_out_empty_groups()
 
     def snapshot(self) -> "Snapshot":
         """The rows as they are now."""
@@ -114,6 +115,18 @@ class Table:
             self._groups_of,
             self._group_counts(),
         )
+
+    def _leave_out_empty_groups(self) -> None:
+        """Number the groups anew, in other lists than those that snapshots have, once most of them have no row."""
+        of, revisions, attributes = self.groups.view(), self.revisions, self.attributes
+        used = np.flatnonzero(np.bincount(of, minlength=len(revisions)))
+        if 2 * len(used) > len(revisions):
+            return
+        self.revisions, self.attributes, self.columns = [], [], AttributeColumns()
+        self._numbers, self._groups_of = {}, {}
+        for group in used.tolist():
+            self.group(revisions[group], attributes[group])
+        self.groups.reset(np.searchsorted(used, of).astype(np.int32))
 
     def _group_counts(self) -> NDArray[np.intp]:
         return np.bincount(self.groups.view()[self.alive.view()], minlength=len(self.revisions))

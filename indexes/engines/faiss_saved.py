@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexes.engines.faiss_files import BadPart
 from indexes.engines.faiss_part import Part
 from indexes.engines.faiss_rows import Snapshot, Table
 from indexes.engines.faiss_scan import Numbers
@@ -21,7 +22,7 @@ def write_rows(folder: Path, now: Snapshot, kept: Numbers) -> None:
 
 
 def read_table(folder: Path, dimension: int) -> Table:
-    """The part with its rows, and an empty delta. Raises what its readers raise."""
+    """The part with its rows, and an empty delta. Raises BadPart, and what its readers raise."""
     table = Table(dimension)
     table.part = Part.read(folder)
     for revision_id, attributes in json.loads((folder / _GROUPS).read_text()):
@@ -30,4 +31,7 @@ def read_table(folder: Path, dimension: int) -> Table:
         table.chunks.reset(rows["chunks"])
         table.groups.reset(rows["groups"])
         table.alive.reset(rows["alive"])
+    counts = {len(column) for column in (table.chunks, table.groups, table.alive)}
+    if counts != {table.main}:
+        raise BadPart(f"{folder.name}: {table.main} vectors, and {sorted(counts)} rows")
     return table

@@ -4,6 +4,9 @@ import logging
 import os
 import queue
 import threading
+import time
+from collections import deque
+from contextlib import suppress
 
 import faiss
 
@@ -27,6 +30,7 @@ class FaissUpkeep:
         self._kept = kept
         self._threads = threads
         self._due: queue.SimpleQueue[FaissVersion | None] = queue.SimpleQueue()
+        self._again: deque[tuple[float, FaissVersion]] = deque()  # what failed, and when to try it
         self._waiting: set[FaissVersion] = set()
         self._loaded: set[FaissVersion] = set()
         self._closing = threading.Event()
@@ -48,11 +52,22 @@ class FaissUpkeep:
     def _run(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         faiss.omp_set_num_threads(self._threads)  # of calls from this thread, which alone has many rows at once
-        while (version := self._due.get()) is not None and not self._closing.is_set():
-            done = self._tend(version)
-            self._waiting.discard(version)
-            if not done and not self._closing.wait(_PAUSE_S):
-                self.submit(version)
+        while (version := self._next()) is not None and not self._closing.is_set():
+            if self._tend(version):
+                self._waiting.discard(version)
+            else:
+                self._again.append((time.monotonic() + _PAUSE_S, version))
+
+    def _next(self) -> FaissVersion | None:
+        """What was submitted first, or what is to be tried again by now."""
+        if not self._again:
+            return self._due.get()
+        at, version = self._again[0]
+        if (rest_s := at - time.monotonic()) > 0:
+            with suppress(queue.Empty):
+                return self._due.get(timeout=rest_s)
+        self._again.popleft()
+        return version
 
     def _tend(self, version: FaissVersion) -> bool:
         """Whether there is nothing to try again."""
@@ -66,16 +81,17 @@ class FaissUpkeep:
                 self._memory.arrange([each for each in self._loaded if each.loaded])
         except (NotFound, Stopped):
             return True  # dropped, or closing
-        except (CitewellError, OSError, MemoryError) as error:
-            log.warning("FAISS index of %s waits, and the engine within answers: %s", version.version_id, error)
-            return False
-        except Exception:  # this thread must outlive whatever FAISS raises
-            log.exception("FAISS index of %s waits, and the engine within answers", version.version_id)
+        except Exception as error:  # this thread must outlive whatever FAISS raises
+            if version.dropped:
+                return True
+            expected = isinstance(error, (CitewellError, OSError, MemoryError))
+            text = "FAISS index of %s waits, and the engine within answers: %s"
+            log.warning(text, version.version_id, error, exc_info=not expected)
             return False
         return not version.due()
 
     def _make_room(self, version: FaissVersion) -> None:
-        self._loaded = {each for each in self._loaded if each.loaded} | {version}
+        self._loaded = {each for each in {*self._loaded, version} if each.loaded}
         for each in sorted(self._loaded, key=lambda one: one.used_s)[: max(0, len(self._loaded) - self._kept)]:
             if each is not version:
                 each.release()

@@ -49,7 +49,7 @@ class FaissVersion:
         self._since: set[str] = set()  # written to since `load` or `merge` began
         self._table: Table | None = None
         self._now: Snapshot | None = None
-        self._dropped = False
+        self.dropped = False  # there is nothing to load or merge any more
         self.placement = Placement.CPU  # what was last arranged for the part
 
     @property
@@ -93,7 +93,7 @@ class FaissVersion:
     def load(self) -> None:
         """Bring the rows into memory, as the engine within has them; nothing happens if they are."""
         with self._tending:
-            if not self.loaded:
+            if not self.loaded and not self.dropped:
                 self._load()
 
     def _load(self) -> None:
@@ -105,7 +105,7 @@ class FaissVersion:
             self._read(table, None)
         with self._writing:
             self._read(table, self._since)
-            if not self._dropped:
+            if not self.dropped:
                 self._table, self._now, self.used_s = table, table.snapshot(), time.monotonic()
 
     def due(self) -> bool:
@@ -137,29 +137,43 @@ class FaissVersion:
             part.write(work)
             write_rows(work, now, kept)
             seal(work, self._manifest.hash)
+            # Mapped from its file: what was built would hold the vectors in memory that nobody can take away.
+            part = Part.read(work)
             with self._writing:
                 if self._table is table:
-                    self._adopt(work, table, kept, len(now.groups))
+                    self._adopt(work, part, table, kept, len(now.groups))
 
     def release(self) -> None:
         """Give the memory back; the next use loads again."""
         with self._writing:
             self._forget()
 
+    def retire(self) -> None:
+        """Another object has the files from now on."""
+        with self._writing:
+            self.dropped = True
+            self._forget()
+
     def drop(self) -> None:
         """Erase the files; searches that have begun finish."""
         with self._writing:
-            self._dropped, self._folder = True, None
+            self.dropped, self._folder = True, None
             self._forget()
             self._files.remove(self.version_id)
 
-    def _adopt(self, work: Path, table: Table, kept: Numbers, seen: int) -> None:
-        self._folder = self._files.publish(work, self.version_id, self._since)
-        self._noted = set(self._since)
-        # Mapped from its file: what was built would hold the vectors in memory that nobody can take away.
-        table.rebase(Part.read(self._folder), kept, seen)
-        self.placement = Placement.CPU
-        self._now = table.snapshot()
+    def _adopt(self, work: Path, part: Part, table: Table, kept: Numbers, seen: int) -> None:
+        old = self._folder
+        try:
+            self._folder = self._files.publish(work, self.version_id, self._since)
+            self._noted = set(self._since)
+            table.rebase(part, kept, seen)
+            self.placement = Placement.CPU
+            self._now = table.snapshot()
+        except BaseException:
+            if (there := self._files.part(self.version_id)) != old:  # the rows in memory are those of the old part
+                self._folder, self._noted = there, set()
+                self._forget()
+            raise
 
     def _start_empty(self, emptied: Snapshot) -> None:
         with self._writing:

@@ -5,7 +5,7 @@ The inverse document frequency is the server's own: it counts deleted points unt
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from qdrant_client import QdrantClient
@@ -31,7 +31,7 @@ from indexes.engines.points import (
     ranked,
 )
 from indexes.engines.settings import QdrantServerEngineSettings
-from indexes.errors import Unavailable
+from indexes.errors import NotFound, Unavailable
 from indexes.filters import Filter, Operator
 from indexes.manifest import Manifest
 from indexes.model import Attributes, Match, Matches, Page, Point, SparseVector, Vector
@@ -63,33 +63,36 @@ _DIALECT = _ServerDialect()
 
 
 class QdrantServerIndex:
-    """One version in its collection."""
+    """One version in its collection. `forget` is called when the server no longer has it."""
 
-    def __init__(self, client: QdrantClient, collection: str, manifest: Manifest) -> None:
+    def __init__(
+        self, client: QdrantClient, collection: str, manifest: Manifest, forget: Callable[["QdrantServerIndex"], None]
+    ) -> None:
+        self.collection = collection
         self.made_by = manifest.hash
         self._client = client
-        self._collection = collection
+        self._forget = forget
         self._dimension = manifest.embedding.dimension
         self._indexed: set[str] = set()
 
     def upsert(self, points: Sequence[Point]) -> None:
         for point in points:
             require_dimension(point.vector, self._dimension)
-        with _server_errors(self._collection):
+        with self._noticing_loss():
             self._index_numbers(set[str]().union(*(number_fields(point.attributes) for point in points)))
             for start in range(0, len(points), _SLICE):
                 part = [_server_point(point) for point in points[start : start + _SLICE]]
-                self._client.upsert(self._collection, part, wait=True)
+                self._client.upsert(self.collection, part, wait=True)
 
     def delete(self, revision_id: str) -> None:
-        with _server_errors(self._collection):
-            self._client.delete(self._collection, _of_revision(revision_id), wait=True)
+        with self._noticing_loss():
+            self._client.delete(self.collection, _of_revision(revision_id), wait=True)
 
     def set_attributes(self, revision_id: str, attributes: Attributes) -> None:
-        with _server_errors(self._collection):
+        with self._noticing_loss():
             self._index_numbers(number_fields(attributes))
             stored = payload(revision_id, attributes)
-            self._client.overwrite_payload(self._collection, stored, _of_revision(revision_id), wait=True)
+            self._client.overwrite_payload(self.collection, stored, _of_revision(revision_id), wait=True)
 
     def dense(
         self,
@@ -116,27 +119,26 @@ class QdrantServerIndex:
         return {chunk_id(record.id) for record in self._scroll(_of_revision(revision_id), payload=False)}
 
     def count(self) -> int:
-        with _server_errors(self._collection):
-            return self._client.count(self._collection, exact=True).count
+        with self._noticing_loss():
+            return self._client.count(self.collection, exact=True).count
 
     def inventory(self) -> dict[str, int]:
         return dict(Counter(str((record.payload or {})[REVISION]) for record in self._scroll(None, payload=[REVISION])))
 
     def _scroll(self, where: qdrant.Filter | None, payload: bool | list[str]) -> Iterator[qdrant.Record]:
         offset = None
-        with _server_errors(self._collection):
+        with self._noticing_loss():
             while True:
-                records, offset = self._client.scroll(
-                    self._collection, where, limit=_PAGE, offset=offset, with_payload=payload
-                )
+                found = self._client.scroll(self.collection, where, limit=_PAGE, offset=offset, with_payload=payload)
+                records, offset = found
                 yield from records
                 if offset is None:
                     return
 
     def page(self, start: str | None = None, revision_ids: Sequence[str] = ()) -> Page:
-        with _server_errors(self._collection):
+        with self._noticing_loss():
             records, following = self._client.scroll(
-                self._collection,
+                self.collection,
                 _DIALECT.one_of(REVISION, revision_ids) if revision_ids else None,
                 limit=PAGE_POINTS,
                 offset=None if start is None else str(point_id(start)),
@@ -146,9 +148,9 @@ class QdrantServerIndex:
         return page(records, self._dimension, following)
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vector]:
-        with _server_errors(self._collection):
+        with self._noticing_loss():
             records = self._client.retrieve(
-                self._collection, [point_id(key) for key in chunk_ids], with_payload=False, with_vectors=[DENSE]
+                self.collection, [point_id(key) for key in chunk_ids], with_payload=False, with_vectors=[DENSE]
             )
         return {chunk_id(record.id): dense_vector(record.vector) for record in records}
 
@@ -160,9 +162,9 @@ class QdrantServerIndex:
         where: qdrant.Filter | None,
         params: qdrant.SearchParams | None = None,
     ) -> list[Match]:
-        with _server_errors(self._collection):
+        with self._noticing_loss():
             found = self._client.query_points(
-                self._collection,
+                self.collection,
                 query,
                 using=using,
                 query_filter=where,
@@ -174,8 +176,17 @@ class QdrantServerIndex:
 
     def _index_numbers(self, fields: set[str]) -> None:
         for field in sorted(fields - self._indexed)[: max(0, NUMBER_FIELDS - len(self._indexed))]:
-            self._client.create_payload_index(self._collection, field, qdrant.PayloadSchemaType.FLOAT, wait=True)
+            self._client.create_payload_index(self.collection, field, qdrant.PayloadSchemaType.FLOAT, wait=True)
             self._indexed.add(field)
+
+    @contextmanager
+    def _noticing_loss(self) -> Iterator[None]:
+        try:
+            with _server_errors(self.collection):
+                yield
+        except NotFound:
+            self._forget(self)
+            raise
 
 
 class QdrantServerEngine:
@@ -185,12 +196,13 @@ class QdrantServerEngine:
         self._client = client
         self._settings = settings
         self._lock = threading.Lock()
-        self._indexes: dict[str, QdrantServerIndex] = {}
+        self._indexes: dict[str, QdrantServerIndex] = {}  # by collection
 
     def create(self, version_id: str, manifest: Manifest) -> QdrantServerIndex:
         collection = self._collection(version_id)
         with _server_errors(collection):
             if not self._client.collection_exists(collection):
+                self._indexes.pop(collection, None)  # what it knows is of a collection that was lost
                 self._make(collection, manifest)
             for field in (REVISION, TOKENS):
                 self._client.create_payload_index(collection, field, qdrant.PayloadSchemaType.KEYWORD, wait=True)
@@ -199,21 +211,27 @@ class QdrantServerEngine:
     def open(self, version_id: str, manifest: Manifest) -> QdrantServerIndex:
         collection = self._collection(version_id)
         with self._lock:
-            index = self._indexes.get(version_id)
+            index = self._indexes.get(collection)
             require_manifest(version_id, index.made_by if index else self._made_by(collection), manifest)
             if index is None:
-                index = self._indexes[version_id] = QdrantServerIndex(self._client, collection, manifest)
+                index = self._indexes[collection] = QdrantServerIndex(self._client, collection, manifest, self._forget)
         return index
 
     def drop(self, version_id: str) -> None:
-        with self._lock:
-            self._indexes.pop(version_id, None)
         collection = self._collection(version_id)
+        with self._lock:
+            self._indexes.pop(collection, None)
         with _server_errors(collection):
             self._client.delete_collection(collection)
 
     def close(self) -> None:
         self._client.close()
+
+    def _forget(self, index: QdrantServerIndex) -> None:
+        """The collection is gone: the next `open` must ask again, and say so."""
+        with self._lock:
+            if self._indexes.get(index.collection) is index:
+                del self._indexes[index.collection]
 
     def _collection(self, version_id: str) -> str:
         return self._settings.prefix + version_id

@@ -150,6 +150,15 @@ def test_an_approximation_that_finds_too_little_is_not_used(device):
         device(1 << 30).put(vectors, Placement.IVF_PQ)
 
 
+def test_an_error_without_a_word_is_named(device, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("indexes.engines.faiss_gpu._Form", full)
+    with pytest.raises(DeviceFailure, match="MemoryError"):
+        device(1 << 30).put(clustered(1_000, 32), Placement.EXACT)
+
+
 def test_one_is_put_there_and_goes_while_others_are_searched(device):
     """The resources of the fake fail where two calls meet, as the real ones break."""
     here, vectors = device(8 << 30), clustered(2_000, 32)

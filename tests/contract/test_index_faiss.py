@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexes.engines import faiss_upkeep
 from indexes.engines.device_memory import DeviceMemory
 from indexes.engines.faiss_engine import FaissEngine
 from indexes.engines.faiss_files import FaissFiles, seal
@@ -18,7 +19,7 @@ from indexes.engines.faiss_gpu import CudaDevice
 from indexes.engines.faiss_part import Part, Stopped
 from indexes.engines.opening import open_engine
 from indexes.engines.settings import FaissEngineSettings, QdrantEdgeEngineSettings
-from indexes.errors import SettingsError
+from indexes.errors import IndexDamaged, SettingsError
 from indexes.filters import Comparison, Operator
 from indexes.ids import chunk_id
 from indexes.manifest import Chunking, EmbeddingSpec, Manifest
@@ -269,6 +270,31 @@ def test_merges_add_to_the_main_part_or_build_it_anew(saved):
     engine.close()
 
 
+def test_what_is_gone_is_forgotten_by_a_merge_and_not_by_a_search_that_has_begun(saved):
+    engine = Idle(saved[0])
+    index = loaded(engine)
+    for start in range(1000, 1100):
+        index.upsert(points(1, start, f"rev_{start}", {"n": start}))
+        if start < 1090:
+            index.delete(f"rev_{start}")
+    before = index.version.now
+    index.version.merge(NEVER)
+    index.upsert(points(1, 2000, "rev_after", {"n": 2000}))
+    groups = [KEPT, *(f"rev_{start}" for start in range(1090, 1100)), "rev_after"]
+    assert sorted(index.version.now.revisions) == sorted(groups)
+    where = Comparison("n", Operator.GTE, 1095)
+    assert before.select(where, ["rev_1096"]).allowed == 4
+    for version in (index, index.version.inner):
+        assert {match.revision_id for match in version.dense(points(1)[0].vector, 50, where, ["rev_1096"])} == {
+            "rev_1095",
+            "rev_1097",
+            "rev_1098",
+            "rev_1099",
+            "rev_after",
+        }
+    engine.close()
+
+
 def test_a_write_that_fails_is_read_again(saved, monkeypatch):
     folder, _ = saved
     engine = Idle(folder)
@@ -287,6 +313,64 @@ def test_a_write_that_fails_is_read_again(saved, monkeypatch):
     assert found(index) == ids(points(120), points(9, 400)[:3])
     index.version.load()
     assert found(index) == ids(points(120), points(9, 400)[:3])
+    engine.close()
+
+
+@pytest.mark.parametrize("again", [True, False])
+@pytest.mark.parametrize("where", ["indexes.engines.faiss_version.Part.read", "indexes.engines.faiss_files.sync"])
+def test_a_merge_that_fails_at_its_end_changes_nothing_or_is_read_again(saved, monkeypatch, where, again):
+    folder, _ = saved
+    engine = Idle(folder)
+    index = loaded(engine)
+    index.upsert(points(60, 1000))
+
+    def broken(path):
+        if path.name != "ixv_1" and where.endswith("sync"):
+            return  # the part is in its place when this fails
+        raise OSError("Too many open files")
+
+    monkeypatch.setattr(where, broken)
+    with pytest.raises(OSError, match="Too many"):
+        index.version.merge(NEVER)
+    monkeypatch.undo()
+    index.set_attributes(KEPT, {"team": "hr"})
+    if again:
+        index.version.load()
+        index.version.merge(NEVER)
+        assert index.version.part.rows == 180
+    engine.close()
+    engine = Idle(folder)
+    index = loaded(engine)
+    everything = ids(points(120), points(60, 1000))
+    assert found(index) == found(index, Comparison("team", Operator.EQ, "hr")) == everything
+    engine.close()
+
+
+def fewer_rows(part):
+    with np.load(part / "rows.npz") as rows:
+        fewer = {name: column[:-1] for name, column in rows.items()}
+    np.savez(part / "rows.npz", **fewer)
+
+
+def fewer_homes(part):
+    with np.load(part / "lists.npz") as lists:
+        fewer = {"centroids": lists["centroids"], "homes": lists["homes"][:-1]}
+    np.savez(part / "lists.npz", **fewer)
+
+
+@pytest.mark.parametrize("lose", [fewer_rows, fewer_homes])
+def test_files_that_contradict_each_other_are_built_anew_though_their_sums_are_right(saved, lose):
+    folder, part = saved
+    journal = (part / "journal").read_bytes()
+    for name in ("journal", "part.json"):
+        (part / name).unlink()
+    lose(part)
+    seal(part, MANIFEST.hash)
+    (part / "journal").write_bytes(journal)
+    engine = Idle(folder)
+    index = loaded(engine)
+    assert index.version.now.shape.main == 0
+    assert found(index) == ids(points(120))
     engine.close()
 
 
@@ -315,6 +399,41 @@ def test_versions_used_longest_ago_give_their_memory_back(tmp_path):
             threading.Event().wait(0.02)
     assert [index.version.loaded for index in indexes] == [False, False, True, True]
     assert [found(index) for index in indexes] == [ids(points(3))] * 4
+    engine.close()
+
+
+def damaged(*_):
+    raise IndexDamaged("for a test")
+
+
+def test_nothing_is_tried_again_with_what_was_dropped_or_made_anew(tmp_path, monkeypatch):
+    engine = Idle(tmp_path)
+    dropped, replaced = (engine.create(ident, MANIFEST) for ident in ("ixv_1", "ixv_2"))
+    for index in (dropped, replaced):
+        monkeypatch.setattr(index.version.inner, "page", damaged)
+        assert engine._upkeep._tend(index.version) is False
+    engine.drop("ixv_1")
+    engine._inner.drop("ixv_2")
+    fresh = engine.create("ixv_2", MANIFEST)
+    for index in (dropped, replaced):
+        assert engine._upkeep._tend(index.version) is True
+    assert engine._upkeep._tend(fresh.version) is True
+    assert fresh.version.loaded
+    engine.close()
+
+
+def test_what_fails_keeps_nothing_else_waiting(tmp_path, monkeypatch):
+    monkeypatch.setattr(faiss_upkeep, "_PAUSE_S", 600.0)
+    engine = open_engine(FaissEngineSettings(), tmp_path)
+    failing, good = (engine.create(ident, MANIFEST) for ident in ("ixv_1", "ixv_2"))
+    monkeypatch.setattr(failing.version.inner, "page", damaged)
+    for index in (failing, good):
+        index.upsert(points(3))
+    for _ in range(200):
+        if good.version.loaded:
+            break
+        threading.Event().wait(0.02)
+    assert (failing.version.loaded, good.version.loaded) == (False, True)
     engine.close()
 
 

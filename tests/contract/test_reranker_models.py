@@ -106,6 +106,8 @@ def test_late_interaction_is_the_mean_of_the_best_cosines() -> None:
     assert ours.scores([Pair(QUESTION, TEXTS[0])])[0] == pytest.approx(expected, abs=1e-5)
     best, other, empty, *_ = ours.scores(PAIRS)
     assert best > other > empty == 0
+    emoji, nothing = ours.scores([Pair("🦜🦩", TEXTS[0]), Pair("", TEXTS[0])])  # unknown to the vocabulary, yet words
+    assert emoji > nothing == 0
 
 
 def test_weights_are_known_by_their_hash(tiny_cross_encoder: Path) -> None:

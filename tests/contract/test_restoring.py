@@ -1,14 +1,20 @@
 """Index versions that lost their points are filled again, whatever happens meanwhile, and searches say so."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from qdrant_client import QdrantClient
 
 from indexes.catalog import promotion, restoring, versions
 from indexes.catalog.tables import IndexVersion, Revision, RevisionState, Store, VersionState
 from indexes.catalog.versions import Version, opened_as
+from indexes.engines.faiss_engine import FaissEngine
+from indexes.engines.qdrant_server import QdrantServerEngine
+from indexes.engines.settings import FaissEngineSettings, QdrantServerEngineSettings
 from indexes.errors import IndexDamaged
+from indexes.index import Engine
 from indexes.manifest import AnnSpec
 from indexes.standing import report
 from ingestion.stocktaking import Stocktaker
@@ -90,6 +96,29 @@ async def test_a_version_that_is_gone_is_found_by_a_search_and_filled_again(work
     assert {hit.key for hit in found.hits} == set(RULES)
     assert workshop.models.embedded.total() == 2 * embedded.total()
     await settled(workshop, store)
+
+
+@on_sqlite
+@pytest.mark.parametrize("around", [None, FaissEngine])
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
+async def test_a_collection_that_a_server_lost_while_it_was_open_is_filled_again(
+    workshop: Workshop, tmp_path: Path, around: type[FaissEngine] | None
+) -> None:
+    client = QdrantClient(path=str(tmp_path / "server"), force_disable_check_same_thread=True)
+    engine: Engine = QdrantServerEngine(client, QdrantServerEngineSettings(url="http://unused"))
+    if around:
+        engine = around(FaissEngineSettings(), engine, tmp_path / "faiss")
+    served = Workshop(workshop.database, tmp_path, engine)
+    store = await served.store()
+    await served.upload(store, "a", RULES["a"])
+    await served.work()
+    assert {hit.key for hit in (await results(served, store)).hits} == {"a"}
+    client.delete_collection((await live(served, store)).id)
+    assert "is being restored" in (await results(served, store)).explanation.problems[-1]
+    await restored(served)
+    found = await results(served, store)
+    assert ({hit.key for hit in found.hits}, found.explanation.problems) == ({"a"}, [])
+    engine.close()
 
 
 async def test_a_whole_version_answers_in_its_place_and_lends_its_vectors(workshop: Workshop, store: Store) -> None:

@@ -74,7 +74,10 @@ def test_what_the_cpu_multiplies_faster_is_near(config: Any, model: Any) -> None
     assert cosines.min() > 0.999
 
 
-@pytest.mark.parametrize("more", [{"hidden_act": "relu"}, {"is_decoder": True}], ids=str)
+OTHERS = [{"hidden_act": "relu"}, {"is_decoder": True}, {"output_hidden_states": True}, {"output_attentions": True}]
+
+
+@pytest.mark.parametrize("more", OTHERS, ids=str)
 @pytest.mark.parametrize("precision", ["float32", "auto"])
 def test_another_kind_of_encoder_is_left_as_it_is(more: dict[str, Any], precision: Precision) -> None:
     plain, packed = made(BertConfig, BertModel, **more), made(BertConfig, BertModel, **more)
