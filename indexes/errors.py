@@ -138,6 +138,12 @@ class Unavailable(CitewellError):
     code = "unavailable"
 
 
+class Deferred(Unavailable):
+    """A document waits for others that take as long to read. Not an attempt that failed."""
+
+    code = "parse_deferred"
+
+
 class OverBudget(Unavailable):
     """A language model has used up what it may take."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from indexes.errors import CitewellError, DocumentError, Unavailable
+from indexes.errors import CitewellError, Deferred, DocumentError, Unavailable
 from indexes.manifest import Chunking
 from indexes.model import CanonicalText, Span
 from ingestion.parse import PARSER_VERSION, artefact
@@ -259,10 +259,9 @@ def _name(request: dict[str, object]) -> str:
     return f"{request.get('filename')} {size_bytes}"
 
 
-def _put_off() -> Unavailable:
-    return Unavailable(
-        "This file takes long to read, and so do others that came before it. It is read once they are done.",
-        code="parse_deferred",
+def _put_off() -> Deferred:
+    return Deferred(
+        "This file takes long to read, and so do others that came before it. It is read once they are done."
     )
 
 

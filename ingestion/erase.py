@@ -20,6 +20,7 @@ from indexes.catalog.version_tables import Holding
 from indexes.catalog.versions import Version
 from indexes.errors import NotFound, Unavailable
 from indexes.index import Engine, Index
+from ingestion.leases import kept_alive
 from ingestion.receipt import Gone, Receipt
 from ingestion.threads import to_its_end
 
@@ -67,9 +68,11 @@ class Eraser:
         async with self._database.write() as session:
             lease = await erasing.begin(session, revision)
         if lease is not None:
-            await to_its_end(self._erase_points, held_in, revision.id)
-            if revision.state in (RevisionState.DELETED, RevisionState.SUPERSEDED):
-                await asyncio.to_thread(self._blobs.delete, text_key(revision.id))
+            # An engine may take longer than the lease; whoever completed the revision then would lose its points.
+            async with kept_alive(self._database, partial(erasing.renew, lease=lease), erasing.LEASE_S):
+                await to_its_end(self._erase_points, held_in, revision.id)
+                if revision.state in (RevisionState.DELETED, RevisionState.SUPERSEDED):
+                    await asyncio.to_thread(self._blobs.delete, text_key(revision.id))
             async with self._database.write() as session:
                 await erasing.finish(session, lease, revision.state)
         points = await asyncio.to_thread(self._points, held_in, [revision.id])

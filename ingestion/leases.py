@@ -33,12 +33,14 @@ async def kept_alive(
             try:
                 async with database.write() as session:
                     await renewed(session)
-            except Unavailable as error:
-                log.warning("a lease could not be renewed, trying again: %s", error.message)
             except LeaseLost:
                 lost = True
                 task.cancel()
                 return
+            except Unavailable as error:
+                log.warning("a lease could not be renewed, trying again: %s", error.message)
+            except Exception:  # whatever it is, others would take over work that goes on
+                log.exception("a lease could not be renewed, trying again")
 
     heartbeat = asyncio.create_task(renew())
     try:

@@ -25,7 +25,7 @@ from indexes.catalog.parts import Attached, Part
 from indexes.catalog.tables import Revision, RevisionState, Stage
 from indexes.catalog.versions import Version
 from indexes.catalog.work import Lease
-from indexes.errors import CitewellError, DocumentError, LeaseLost, NotFound, Unavailable
+from indexes.errors import CitewellError, Deferred, DocumentError, LeaseLost, NotFound, Unavailable
 from indexes.index import Engine, Index
 from indexes.manifest import Manifest
 from indexes.model import Attributes, CanonicalText, Chunk
@@ -260,14 +260,15 @@ class Pipeline:
 
     async def _give_up(self, revision: Revision, lease: Lease, error: CitewellError) -> None:
         """Park what cannot succeed, and put the rest back in line with growing delays."""
-        final = isinstance(error, DocumentError) or revision.attempts >= self._most_attempts(error)
+        deferred = isinstance(error, Deferred)  # waits for others like it, however long those take (I12)
+        final = isinstance(error, DocumentError) or (not deferred and revision.attempts >= self._most_attempts(error))
         with contextlib.suppress(LeaseLost):
             async with self.database.write() as session:
                 if final:
                     await work.fail(session, lease, error.code, error.message)
                 else:
                     delay_s = self.settings.retry_delay_s * 2 ** min(revision.attempts - 1, _MOST_DOUBLINGS)
-                    await work.postpone(session, lease, error.code, error.message, delay_s)
+                    await work.postpone(session, lease, error.code, error.message, delay_s, counted=not deferred)
 
     def _most_attempts(self, error: CitewellError) -> int:
         """An outage is not the document's fault, and ends; what fails here for no known reason may fail for ever."""

@@ -34,6 +34,7 @@ from ingestion.threads import to_its_end
 
 log = logging.getLogger(__name__)
 _POLL_S = 1.0
+_IDLE_PASSES, _IDLE_S = 10, 0.5  # erasing a document takes less
 _REVISIONS_AT_ONCE = 8
 _MOST_DOUBLINGS = 5
 
@@ -116,8 +117,17 @@ class Builder:
 
     async def _fill(self, build: _Build) -> None:
         await self.filler.opened(build.version)
+        idle = 0
         while True:
-            await self._pass(build)
+            textless = await self._pass(build)
+            idle = idle + 1 if textless else 0
+            if idle == _IDLE_PASSES:
+                raise Unavailable(
+                    f"The text of {len(textless)} documents is not there, '{textless[0]}' among them. Upload them "
+                    "again, or bring back the blobs."
+                )
+            if idle:
+                await asyncio.sleep(_IDLE_S)
             inventory_hash = await self._reconciled(build)
             if inventory_hash is None:
                 continue
@@ -126,21 +136,26 @@ class Builder:
                     log.info("index version %s is %s", build.version.id, "ready" if build.is_new else "whole again")
                     return
 
-    async def _pass(self, build: _Build) -> None:
-        """Add everything that is missing, resting between the steps for what else the machine has to do."""
+    async def _pass(self, build: _Build) -> list[str]:
+        """Add everything that is missing, resting between the steps for what else the machine has to do.
+
+        Gives the keys of those that have no text: they are being erased at this moment, or it is lost.
+        """
         after_seq = 0
+        textless: list[str] = []
         while True:
             async with self.database.read() as session:
                 rows = await builds.left(session, build.row, after_seq, _REVISIONS_AT_ONCE)
             if not rows:
-                return
+                return textless
             began = time.monotonic()
-            await self._add(build, rows)
+            added = await self._add(build, rows)
+            textless += [row.key for row in rows if row.id not in added]
             after_seq = rows[-1].seq
             if build.is_new:
                 await asyncio.sleep((time.monotonic() - began) * (1 / self.settings.build_share - 1))
 
-    async def _add(self, build: _Build, rows: Sequence[Revision]) -> None:
+    async def _add(self, build: _Build, rows: Sequence[Revision]) -> set[str]:
         began = time.monotonic()
         async with self.database.write() as session:
             await builds.renew(session, build.lease, self.settings.lease_s)
@@ -152,8 +167,10 @@ class Builder:
         embedded = sum(read_back.values()) - reused
         async with self.database.write() as session:
             unwanted = await holdings.note_verified(session, build.row, read_back, attributes)
-            await builds.progress(session, build.lease, embedded, reused, time.monotonic() - began)
+            if added:
+                await builds.progress(session, build.lease, embedded, reused, time.monotonic() - began)
         await self._take_out(build.version, unwanted)
+        return set(read_back)
 
     async def _all_added(self, build: _Build, rows: Sequence[Revision]) -> list[_Added]:
         """Store revisions together, so that the batches of the model fill."""

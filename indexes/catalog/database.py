@@ -2,14 +2,15 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, Dialect, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -25,6 +26,8 @@ BUSY_TIMEOUT_S = 30
 """How long a process waits for another one's write on SQLite before it gives up."""
 
 _POSTGRES_DISK_FULL = "53100"
+_POSTGRES_TRY_AGAIN = ("40001", "40P01")  # what is at odds with another transaction, deadlocks among it
+_POSTGRES_OUTAGES = ("08", "53", "57P0")  # connections, resources, the operator's shutdown
 
 AT_ONCE = 200
 """Rows to read or write with one statement where there may be thousands, so that the event loop gets its turn."""
@@ -102,6 +105,7 @@ def open_database(settings: CatalogSettings, home: Path) -> Database:
         engine = create_async_engine(
             url, pool_size=settings.pool_size, max_overflow=settings.pool_size, pool_pre_ping=True, **_JSON
         )
+        event.listen(engine.sync_engine, "do_connect", _connected)
         return Database(engine, engine)
     reader = create_async_engine(url, pool_size=settings.pool_size, max_overflow=0, **_JSON)
     writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=BUSY_TIMEOUT_S * 2, **_JSON)
@@ -110,6 +114,16 @@ def open_database(settings: CatalogSettings, home: Path) -> Database:
     _configure_sqlite(threaded, begin="BEGIN")
     _configure_sqlite(writer.sync_engine, begin="BEGIN IMMEDIATE")
     return Database(reader, writer, threaded)
+
+
+def _connected(
+    dialect: Dialect, _record: object, arguments: Sequence[Any], named: Mapping[str, Any]
+) -> DBAPIConnection:
+    """A connection; asyncpg lets through what the operating system says of one that cannot be had."""
+    try:
+        return dialect.connect(*arguments, **named)
+    except (OSError, TimeoutError) as error:
+        raise Unavailable(f"The catalog database cannot be reached: {error}. Try again.") from error
 
 
 def _read(engine: Engine, read: Callable[[Connection], T]) -> T:
@@ -134,7 +148,7 @@ def database_errors() -> Iterator[None]:
             ) from error
         raise
     except DBAPIError as error:
-        if error.connection_invalidated or _is_full(error):
+        if error.connection_invalidated or _is_full(error) or _passes(error):
             raise _outage(error) from error
         raise
 
@@ -151,6 +165,11 @@ def _outage(error: DBAPIError) -> Unavailable:
 def _is_full(error: DBAPIError) -> bool:
     code = getattr(error.orig, "sqlite_errorcode", None)
     return code == sqlite3.SQLITE_FULL or getattr(error.orig, "sqlstate", None) == _POSTGRES_DISK_FULL
+
+
+def _passes(error: DBAPIError) -> bool:
+    state: str = getattr(error.orig, "sqlstate", None) or ""
+    return state in _POSTGRES_TRY_AGAIN or state.startswith(_POSTGRES_OUTAGES)
 
 
 def batched(values: Sequence[T]) -> Iterator[Sequence[T]]:

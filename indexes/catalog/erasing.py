@@ -8,13 +8,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, exists, func, or_, select
+from sqlalchemy import delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog import holdings
 from indexes.catalog.database import batched
 from indexes.catalog.tables import ChunkRow, IndexVersion, Revision, RevisionState, Stage
 from indexes.catalog.work import Lease, hold
+from indexes.errors import LeaseLost
 
 OWNER = "eraser"
 LEASE_S = 15.0
@@ -37,6 +38,14 @@ async def begin(session: AsyncSession, revision: Revision) -> Lease | None:
     if revision.state == RevisionState.SUPERSEDED and await session.scalar(kept) is not None:
         return None
     return await hold(session, revision, OWNER, LEASE_S)
+
+
+async def renew(session: AsyncSession, lease: Lease) -> None:
+    """Push the end of what `begin` gave out. Raises LeaseLost."""
+    mine = (Revision.id == lease.revision_id, Revision.fence == lease.fence, Revision.lease_owner == lease.owner)
+    renewed = update(Revision).where(*mine).values(lease_until=time.time() + LEASE_S).returning(Revision.fence)
+    if await session.scalar(renewed, execution_options={"synchronize_session": False}) is None:
+        raise LeaseLost(f"The right to erase {lease.revision_id} is gone.")
 
 
 async def finish(session: AsyncSession, lease: Lease, erased: RevisionState) -> None:

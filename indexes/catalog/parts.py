@@ -3,15 +3,15 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import exists, insert, select
+from sqlalchemy import exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from indexes.catalog import deleting, revisions
+from indexes.catalog import deleting, holdings, revisions
 from indexes.catalog.database import batched
 from indexes.catalog.deleting import Doomed
 from indexes.catalog.revisions import LISTED
-from indexes.catalog.tables import BatchRevision, File, Revision
+from indexes.catalog.tables import BatchRevision, File, Revision, RevisionState
 from indexes.errors import Unavailable
 from indexes.ids import Kind, new_id
 
@@ -79,7 +79,9 @@ async def attach(session: AsyncSession, parent: Revision, parts: Collection[Part
         again += await revisions.try_again(session, Revision.id.in_(ids), Revision.state.in_(revisions.STOPPED))
     keys = {part.key for part in parts}
     vanished = [ident for ident, key in await _of_predecessors(session, parent) if key not in keys]
-    return Attached([*(row for _, row in new), *again], await deleting.of_parts(session, vanished))
+    named = await _superseded(session, vanished)
+    gone = await deleting.of_parts(session, [ident for ident in vanished if ident not in named])
+    return Attached([*(row for _, row in new), *again], gone)
 
 
 async def parents(session: AsyncSession, rows: Collection[Revision]) -> dict[str | None, Revision]:
@@ -97,6 +99,16 @@ async def _of_predecessors(session: AsyncSession, parent: Revision) -> Iterable[
     )
     query = select(Revision.id, Revision.key).where(Revision.parent_id.in_(others), Revision.state.in_(LISTED))
     return [(ident, key) for ident, key in await session.execute(query)]
+
+
+async def _superseded(session: AsyncSession, revision_ids: Sequence[str]) -> set[str]:
+    """Hide those that a snapshot names, which are needed to restore it; gives their ids."""
+    named: set[str] = set()
+    for ids in batched(revision_ids):
+        current = (Revision.id.in_(ids), Revision.state == RevisionState.CURRENT, holdings.in_snapshot())
+        hidden = update(Revision).where(*current).values(state=RevisionState.SUPERSEDED).returning(Revision.id)
+        named.update(await session.scalars(hidden, execution_options={"synchronize_session": False}))
+    return named
 
 
 async def _share_batches(session: AsyncSession, parent: Revision) -> None:

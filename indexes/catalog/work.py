@@ -125,8 +125,16 @@ async def fail(session: AsyncSession, lease: Lease, code: str, message: str) -> 
     await _change(session, lease, {**values, "lease_until": 0.0, "lease_owner": None})
 
 
-async def postpone(session: AsyncSession, lease: Lease, code: str, message: str, delay_s: float) -> None:
-    """Give the lease back and try again later; the reason is shown meanwhile. Raises LeaseLost."""
+async def postpone(
+    session: AsyncSession, lease: Lease, code: str, message: str, delay_s: float, *, counted: bool = True
+) -> None:
+    """Give the lease back and try again later; the reason is shown meanwhile. Raises LeaseLost.
+
+    Not `counted`: as if the attempt had not been.
+    """
+    if not counted:
+        mine = (Revision.id == lease.revision_id, Revision.fence == lease.fence)
+        await session.execute(update(Revision).where(*mine).values(attempts=Revision.attempts - 1))
     values = {"error_code": code, "error_message": message, "next_attempt_at": time.time() + delay_s}
     await _change(session, lease, {**values, "lease_until": 0.0, "lease_owner": None})
 
@@ -174,7 +182,11 @@ async def leftovers(session: AsyncSession, limit: int) -> list[Revision]:
     ended = Revision.state.in_((RevisionState.FAILED, RevisionState.CANCELLED))
     query = select(Revision).where(
         Revision.lease_until < time.time(),
-        or_(Revision.state == RevisionState.DELETED, Revision.has_points & (ended | superseded)),
+        or_(
+            Revision.state == RevisionState.DELETED,
+            Revision.has_points & (ended | superseded),
+            Revision.text_blob.is_not(None) & superseded,  # it had failed, and was superseded when its points were gone
+        ),
     )
     return list(await session.scalars(query.order_by(Revision.seq).limit(limit)))
 

@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import presenting
 from api.state import Storage, working
 from indexes.blobs import DirectoryBlobs
-from indexes.catalog import deleting, parts, stores, versions
+from indexes.catalog import deleting, parts, snapshots, stores, versions
 from indexes.catalog.database import Database
+from indexes.catalog.history import Because
 from indexes.catalog.parts import Attached, Part
 from indexes.catalog.tables import Batch, ChunkRow, File, Revision, RevisionState, Store
 from indexes.errors import Unavailable
@@ -153,6 +154,23 @@ async def test_a_newer_archive_takes_the_place_of_the_older(ingest: Any, storage
     plain = await settled(storage, store, await ingest.attach(store, "plain.md", "No archive.", key="z.zip"))
     assert {key for key, row in plain.items() if row.state == CURRENT} == {"z.zip"}
     await until(storage, revisions=4, files=4, points=1)
+
+
+async def test_parts_that_a_snapshot_names_come_back_with_it(ingest: Any, storage: Storage, worker: None) -> None:
+    store = await ingest.store()
+    await settled(storage, store, await ingest.attach(store, "z.zip", zipped(THREE)))
+    async with storage.database.write() as session:
+        await snapshots.take(session, store.id, "before")
+    changed = {"hr/a.md": THREE["hr/a.md"], "hr/b.md": "Another rule."}
+    await settled(storage, store, await ingest.attach(store, "z.zip", zipped(changed)))
+    states = {row.key: row.state for row in await rows(storage, store) if row.key == "z.zip/c.md"}
+    assert states == {"z.zip/c.md": SUPERSEDED}
+    async with storage.database.write() as session:
+        await snapshots.restore(session, await snapshots.get(session, store.id, "before"), Because("owner"))
+    assert {row.key for row in await rows(storage, store) if row.state == CURRENT} == {
+        "z.zip",
+        *(f"z.zip/{name}" for name in THREE),
+    }
 
 
 @pytest.mark.parametrize("how", ["file", "key", "store"])
