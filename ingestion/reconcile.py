@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from indexes.catalog import files, holdings, promotion, stores, work
+from indexes.catalog import files, holdings, idempotency, promotion, stores, work
 from indexes.catalog.database import Database
 from indexes.errors import CitewellError
 from ingestion.erase import Eraser
@@ -36,6 +36,7 @@ class Reconciler:
             unsynced = await work.unsynced(session, _AT_ONCE)
             old_files = await files.expired(session)
             old_stores = await stores.unwanted(session)
+            old_keys = await idempotency.any_old(session)
         # One by one and apart: what cannot be cleaned up now must not keep the rest from it.
         for revision in leftovers:
             await _tried(self._eraser.revision(revision))
@@ -45,6 +46,8 @@ class Reconciler:
             await _tried(self._intake.delete_file(file))
         for store in old_stores:
             await _tried(self._intake.expire_store(store))
+        if old_keys:
+            await _tried(self._forget_keys())
         await self._versions()
 
     async def _versions(self) -> None:
@@ -59,6 +62,10 @@ class Reconciler:
             await _tried(self._eraser.version(version))
         for holding in orphans:
             await _tried(self._eraser.orphan(holding))
+
+    async def _forget_keys(self) -> None:
+        async with self._database.write() as session:
+            await idempotency.forget_old(session)
 
     async def _expire(self, store_id: str) -> None:
         async with self._database.write() as session:

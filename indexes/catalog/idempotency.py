@@ -1,15 +1,19 @@
 """Idempotency keys: the same request sent twice makes one thing.
 
-The key is committed in the transaction that creates the thing, so a crash leaves both or neither.
+The key is committed in the transaction that creates the thing, so a crash leaves both or neither. It is forgotten after
+a day: nobody sends a request again for longer.
 """
 
+import time
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from indexes.catalog.tables import IdempotencyKey
 from indexes.errors import Conflict
+
+KEPT_S = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +49,14 @@ def remember(session: AsyncSession, project: str, request: Idempotency | None, r
     if request is not None:
         row = IdempotencyKey(project=project, key=request.key, fingerprint=request.fingerprint, resource_id=resource_id)
         session.add(row)
+
+
+async def any_old(session: AsyncSession) -> bool:
+    """Whether there are keys to forget."""
+    old = select(IdempotencyKey.key).where(IdempotencyKey.created_at < time.time() - KEPT_S).limit(1)
+    return await session.scalar(old) is not None
+
+
+async def forget_old(session: AsyncSession) -> None:
+    """Forget them."""
+    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < time.time() - KEPT_S))

@@ -1,4 +1,5 @@
-"""What passes is waited for: databases that cannot be reached, slow documents, slow erasers, texts that are lost."""
+"""What passes is waited for: databases that cannot be reached, slow documents, slow erasers, texts that are lost; keys
+are not kept for ever."""
 
 import asyncio
 import time
@@ -11,7 +12,8 @@ from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from indexes.catalog.database import Database, open_database
-from indexes.catalog.tables import ChunkRow, RevisionState, Store, VersionState
+from indexes.catalog.idempotency import KEPT_S
+from indexes.catalog.tables import ChunkRow, IdempotencyKey, RevisionState, Store, VersionState
 from indexes.errors import Deferred, Unavailable
 from indexes.manifest import Chunking
 from indexes.settings import CatalogSettings
@@ -155,3 +157,14 @@ async def test_nothing_is_left_of_what_failed_and_was_superseded(
     async with database.read() as session:
         assert await session.scalar(select(ChunkRow.id).where(ChunkRow.revision_id == first.id)) is None
     await workshop.check(store)
+
+
+async def test_idempotency_keys_are_forgotten_after_a_day(database: Database, tmp_path: Path) -> None:
+    workshop = Workshop(database, tmp_path)
+    async with database.write() as session:
+        for key, age_s in (("old", KEPT_S + 60), ("young", KEPT_S - 60)):
+            row = IdempotencyKey(project="p", key=key, fingerprint="f", resource_id="r", created_at=time.time() - age_s)
+            session.add(row)
+    await workshop.reconciler.once()
+    async with database.read() as session:
+        assert list(await session.scalars(select(IdempotencyKey.key))) == ["young"]
