@@ -78,6 +78,7 @@ class Stocktaker:
         except NotFound:
             return
         if row.id in self._counted:
+            await asyncio.to_thread(index.count)  # a server says that it has lost something only when it is asked
             return
         began = time.monotonic()
         lacking = (await taken(self._database, index, row)).lacking

@@ -71,7 +71,8 @@ class SearchRequest(RequestModel):
         None,
         ge=1,
         le=600_000,
-        description="When an answer is needed. What cannot be done by then is left out, and `partial` says so.",
+        description="When an answer is needed. What cannot be done by then is left out, and `partial` says so; where "
+        "nothing was found out by then the status is 503.",
     )
     explain: bool = Field(False, description="Say in `explain` what was done and what each stage cost.")
     index_version: PinnedVersion = None

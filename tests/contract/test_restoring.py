@@ -121,6 +121,24 @@ async def test_a_collection_that_a_server_lost_while_it_was_open_is_filled_again
     engine.close()
 
 
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
+async def test_a_collection_that_nobody_searches_is_missed_by_a_worker(workshop: Workshop, tmp_path: Path) -> None:
+    client = QdrantClient(path=str(tmp_path / "server"), force_disable_check_same_thread=True)
+    engine = QdrantServerEngine(client, QdrantServerEngineSettings(url="http://unused"))
+    served = Workshop(workshop.database, tmp_path, engine)
+    store = await served.store()
+    await served.upload(store, "a", RULES["a"])
+    await served.work()
+    stocktaker = Stocktaker(workshop.database, engine)
+    await stocktaker.once()
+    client.delete_collection((await live(served, store)).id)
+    for _ in range(2):
+        assert (await live(served, store)).restoring_since is None
+        await stocktaker.once()
+    assert (await live(served, store)).restoring_since is not None
+    engine.close()
+
+
 async def test_a_whole_version_answers_in_its_place_and_lends_its_vectors(workshop: Workshop, store: Store) -> None:
     spare = await workshop.built(store, ann=AnnSpec(m=8))
     embedded, version = workshop.models.embedded.copy(), await live(workshop, store)
