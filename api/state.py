@@ -37,6 +37,7 @@ from ingestion.defaults import default_manifest
 from ingestion.erase import Eraser
 from ingestion.filling import Filler
 from ingestion.intake import Intake
+from ingestion.pages import Pages
 from ingestion.parse import artefact
 from ingestion.parse.limits import MEBIBYTE, Limits
 from ingestion.parts import PartFinder
@@ -153,7 +154,13 @@ async def open_state(storage: Storage) -> AsyncIterator[State]:
     async with (
         _reranker(settings, settings.rerank, _elsewhere(settings.embedding, settings.home)) as reranker,
         _reranker(settings, settings.generation.judge) as judge,
-        Answering.open(settings.generation, storage.models, judge, Spending(storage.database)) as answering,
+        Answering.open(
+            settings.generation,
+            storage.models,
+            judge,
+            Spending(storage.database),
+            Pages(storage.database, storage.blobs),
+        ) as answering,
     ):
         refiner = Refiner(storage.database, storage.engine, Reranking(reranker, settings.rerank), storage.text)
         try:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from generation.budget import estimate_tokens
 from generation.chat_server import ChatServer
-from generation.cite import holds
+from generation.cite import Pages, holds
 from generation.condense import Condenser, Standalone, by_rule
 from generation.even_handed import EvenHandedAnswerer
 from generation.extractive import ExtractiveAnswerer
@@ -19,6 +19,7 @@ from generation.model import (
     Answered,
     Answerer,
     AnswerEvent,
+    Citation,
     CitationAdded,
     Passage,
     Question,
@@ -34,7 +35,7 @@ from generation.tokens import counter
 from generation.verified import VerifiedAnswerer
 from generation.verify import Verifier
 from indexes.embedders.models import Models
-from indexes.errors import NotFound, SettingsError, Unavailable
+from indexes.errors import CitewellError, NotFound, SettingsError, Unavailable
 from indexes.model import Hit, Vector
 from indexes.reranker import SharedReranker
 
@@ -45,7 +46,7 @@ class Answering:
     """Answers with any of the answerers that were built at start; the default must be one of them.
 
     `violations` counts citations whose quote was not where they said (I10): they are never passed on, and there must
-    never be one.
+    never be one. `pages` finds the page of a quote from a chunk that is printed on several; without it, they have none.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Answering:
         answerers: Mapping[str, Answerer],
         settings: GenerationSettings,
         condensers: Mapping[str, Condenser] | None = None,
+        pages: Pages | None = None,
     ) -> None:
         if settings.default_answerer not in answerers:
             raise SettingsError(
@@ -62,6 +64,7 @@ class Answering:
         self._answerers = dict(answerers)
         self._settings = settings
         self._condensers = dict(condensers or {})
+        self._pages = pages
         self.violations = 0
 
     @classmethod
@@ -72,11 +75,13 @@ class Answering:
         models: Models | None = None,
         judge: SharedReranker | None = None,
         ledger: Ledger | None = None,
+        pages: Pages | None = None,
     ) -> AsyncIterator["Answering"]:
         """Build every answerer that the settings name, and close its connections at the end.
 
         No server is contacted yet. `models` embeds sentences; without it, words alone decide which are quoted. `judge`
         verifies in place of the embeddings, and stays the caller's. `ledger` keeps what budgets are held against.
+        `pages` is as in the class.
         Raises SettingsError where names clash or the default is not among them.
         """
         embed = _embed_with(models) if models else None
@@ -94,7 +99,7 @@ class Answering:
                 verified = VerifiedAnswerer(answerer, verifier, settings.unsupported)
                 answerers[llm.name] = EvenHandedAnswerer(verified)
                 condensers[llm.name] = Condenser(llm.name, client, profile_of(llm).context_tokens, count)
-            yield cls(answerers, settings, condensers)
+            yield cls(answerers, settings, condensers, pages)
 
     @property
     def default(self) -> str:
@@ -175,10 +180,26 @@ class Answering:
                     case CitationAdded(citation) if not holds(citation):
                         self.violations += 1
                         log.error("A citation of chunk %s does not hold.", citation.passage.hit.chunk.id)
+                    case CitationAdded(citation):
+                        yield CitationAdded(await self._on_page(citation))
                     case Answered(answer):
-                        yield Answered(replace(_without_false(answer), search_query=question.standalone))
+                        answer = _without_false(answer)
+                        citations = tuple([await self._on_page(one) for one in answer.citations])
+                        yield Answered(replace(answer, citations=citations, search_query=question.standalone))
                     case _:
                         yield event
+
+    async def _on_page(self, citation: Citation) -> Citation:
+        """The citation with the page where its quote begins, even where its chunk is printed on several."""
+        chunk = citation.passage.hit.chunk
+        if self._pages is None or chunk.span.page_start == chunk.span.page_end:
+            return citation
+        try:
+            page = await self._pages.page(chunk.revision_id, citation.source_start)
+        except CitewellError as error:
+            log.warning("A citation of chunk %s is without its page: %s", chunk.id, error.message)
+            return citation
+        return replace(citation, page=page)
 
 
 def language_model(llm: LlmSettings) -> Replicas:

@@ -43,7 +43,7 @@ class ChatServer:
         thoughts = ReasoningFilter(self._profile)
         body = request_body(self._settings.model, self._profile, messages, sampling)
         try:
-            async with self._reply(body) as reply, aclosing(self._completion(reply)) as pieces:
+            async with self._reply(body) as reply, aclosing(self._completion(reply, thoughts)) as pieces:
                 async for piece in pieces:
                     text = thoughts.feed(piece) if isinstance(piece, str) else thoughts.finish()
                     if text:
@@ -75,13 +75,18 @@ class ChatServer:
             # The server closed a kept connection as it was taken up again: nothing was generated for this request.
             return await self._http.send(request, stream=True)
 
-    async def _completion(self, reply: httpx.Response) -> AsyncGenerator[str | Finished, None]:
+    async def _completion(
+        self, reply: httpx.Response, thoughts: ReasoningFilter
+    ) -> AsyncGenerator[str | Finished, None]:
         reason, usage = None, Usage()
         async with aclosing(self._chunks(reply)) as chunks:
             async for chunk in chunks:
                 usage = _usage(chunk.get("usage")) or usage
                 for choice in chunk.get("choices") or ():
-                    if text := (choice.get("delta") or {}).get("content"):
+                    delta = choice.get("delta") or {}
+                    if delta.get("reasoning_content") or delta.get("reasoning"):
+                        thoughts.come_apart()
+                    if text := delta.get("content"):
                         yield text
                     reason = choice.get("finish_reason") or reason
         if reason is None:

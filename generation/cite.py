@@ -1,5 +1,7 @@
 """Citations: exact quotes from passages, and which sentences of a passage a claim rests on."""
 
+from typing import Protocol
+
 from generation.model import Citation, Passage, Verdict
 from generation.terms import terms
 from indexes.sentences import Offsets, sentences
@@ -8,20 +10,28 @@ _WORTH_A_SENTENCE = 0.15  # share of the claim's terms that a further sentence m
 _MOST_SENTENCES = 3
 
 
+class Pages(Protocol):
+    """Where the pages of documents end."""
+
+    async def page(self, revision_id: str, offset: int) -> int | None:
+        """The page, from 1, of a code point of a revision's canonical text; None where that is not known."""
+
+
 def quote(
     passage: Passage, start: int, end: int, answer: Offsets, score: float, verdict: Verdict, index: int | None = None
 ) -> Citation:
     """Cite `passage.hit.chunk.text[start:end]` for the stretch `answer` of the answer, marked at `index` or its end.
 
-    The page is the one where the chunk begins.
+    The page is None where the chunk is printed on several: which of them it is, only the whole document can tell.
     """
     chunk = passage.hit.chunk
+    span = chunk.span
     return Citation(
         passage=passage,
         quote=chunk.text[start:end],
-        source_start=chunk.span.start + start,
-        source_end=chunk.span.start + end,
-        page=chunk.span.page_start,
+        source_start=span.start + start,
+        source_end=span.start + end,
+        page=span.page_start if span.page_start == span.page_end else None,
         answer_start=answer[0],
         answer_end=answer[1],
         index=answer[1] if index is None else index,

@@ -24,6 +24,7 @@ _VARIABLES = {
 _STATEMENTS = (nodes.Block, nodes.Output, nodes.TemplateData, nodes.For, nodes.If)
 _VALUES = (nodes.Name, nodes.Const, nodes.Getattr, nodes.CondExpr, nodes.Filter, nodes.Test)
 _LOGIC = (nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not)
+_LISTS = ("passages", "history")  # of a text, a loop would write its body once for every letter
 _FILTERS = frozenset(("capitalize", "default", "first", "last", "length", "lower", "title", "trim", "upper"))
 _QUESTION = "Is this the sample question?"
 _PASSAGES = (PromptPassage(1, "one.md", "The first sample passage."), PromptPassage(2, "two.md", "A second one."))
@@ -68,6 +69,8 @@ def _walk(node: nodes.Node, *, in_loop: bool) -> None:
     if isinstance(node, nodes.For):
         if in_loop or node.recursive:
             raise TemplateError(f"line {node.lineno} has a loop in a loop, which prompts may not have")
+        if not (isinstance(node.iter, nodes.Name) and node.iter.name in _LISTS):
+            raise TemplateError(f"line {node.lineno} loops over something else than {' or '.join(_LISTS)}")
         in_loop = True
     for child in node.iter_child_nodes():
         _walk(child, in_loop=in_loop)

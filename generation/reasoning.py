@@ -16,6 +16,10 @@ class ReasoningFilter:
         self._answering = not self._close
         self._held = ""
 
+    def come_apart(self) -> None:
+        """The server keeps thoughts out of the text by itself: what it sends as text is the answer from the start."""
+        self._thinking = False
+
     def feed(self, piece: str) -> str:
         """What is clearly part of the answer by now."""
         if self._answering:

@@ -24,7 +24,7 @@ _HEAD = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\nconnection: close\r\ntransfer-en
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One completion: `pieces` are its deltas. A `status` other than 200 refuses with `message` instead.
+    """One completion: `pieces` are its deltas, after `thought` as servers send what they tell apart. A `status` other than 200 refuses with `message` instead.
 
     After `breaks_after` pieces the connection drops; after `fails_after` pieces comes an error, as vLLM sends it inside
     a stream. `delay_s` is waited before each piece.
@@ -37,6 +37,7 @@ class Reply:
     breaks_after: int | None = None
     fails_after: int | None = None
     delay_s: float = 0.0
+    thought: str = ""
 
 
 Request = dict[str, Any]
@@ -142,6 +143,8 @@ def _chunks(reply: Reply, request: Request) -> Iterator[bytes | None]:
         yield orjson.dumps(_error(reply))
         return
     yield _event(_chunk(request, {"role": "assistant", "content": ""}))
+    if reply.thought:
+        yield _event(_chunk(request, {"reasoning_content": reply.thought}))
     for at, piece in enumerate(reply.pieces):
         if at == reply.breaks_after:
             yield None

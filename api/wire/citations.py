@@ -17,7 +17,7 @@ class FileCitation(ReplyModel):
     index: int = Field(description="Where a marker belongs in the answer, in code points.")
     chunk_id: str = Field(description="Id of the cited chunk.")
     key: str = Field(description="Path-like name of the document in its store.")
-    page: int | None = Field(description="Page of the quote, from 1; null where the format has no pages.")
+    page: int | None = Field(description="Page where the quote begins, from 1; null where it is unknown.")
     quote: str = Field(description="Exactly `text[source_start:source_end]` of the file's canonical text.")
     source_start: int = Field(description="Where the quote begins in the canonical text, in code points.")
     source_end: int = Field(description="Where the quote ends.")

@@ -131,6 +131,11 @@ async def exists(session: AsyncSession, revision_id: str) -> bool:
     return await session.scalar(select(Revision.seq).where(Revision.id == revision_id)) is not None
 
 
+async def text_blob(session: AsyncSession, revision_id: str) -> str | None:
+    """The key of a revision's canonical text; None where it has none, or is unknown."""
+    return await session.scalar(select(Revision.text_blob).where(Revision.id == revision_id))
+
+
 async def without_points(session: AsyncSession, revision_ids: Sequence[str]) -> list[str]:
     """Those of the ids that no index should hold anything of: unknown revisions, and erased ones."""
     known: set[str] = set()

@@ -1,6 +1,6 @@
 """An app highlights a citation on its page: from the quote in an answer to the lines of the PDF that hold it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -20,6 +20,24 @@ PDF = b"""%%PDF-1.4
 endstream endobj
 trailer <</Root 1 0 R>>
 """ % (len(SHOWN), SHOWN)
+
+
+def pdf(*pages: Sequence[str]) -> bytes:
+    """A PDF that prints the lines of each page one below the other."""
+    made = [
+        b"%PDF-1.4\n1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj",
+        b"2 0 obj <</Type/Pages/Kids[%s]/Count %d>> endobj"
+        % (b" ".join(b"%d 0 R" % (4 + 2 * at) for at in range(len(pages))), len(pages)),
+        b"3 0 obj <</Type/Font/Subtype/Type1/BaseFont/Helvetica>> endobj",
+    ]
+    for at, lines in enumerate(pages):
+        shown = b"BT /F1 12 Tf 72 700 Td 20 TL %s ET" % b" ".join(b"(%s) Tj T*" % line.encode() for line in lines)
+        page = b"/MediaBox[0 0 600 800]/Resources<</Font<</F1 3 0 R>>>>"
+        made += [
+            b"%d 0 obj <</Type/Page/Parent 2 0 R%s/Contents %d 0 R>> endobj" % (4 + 2 * at, page, 5 + 2 * at),
+            b"%d 0 obj <</Length %d>>stream\n%s\nendstream endobj" % (5 + 2 * at, len(shown), shown),
+        ]
+    return b"\n".join([*made, b"trailer <</Root 1 0 R>>\n"])
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +76,25 @@ def test_a_citation_is_found_on_its_page(client: httpx.Client) -> None:
     assert first["left"] == pytest.approx(72, abs=2)
     assert first["top"] < 100 < first["bottom"] <= second["top"] < 120 < second["bottom"] < 130
     assert file_id == cited["file_id"]
+
+
+def test_a_quote_is_on_its_own_page_where_its_chunk_goes_over_several(client: httpx.Client) -> None:
+    pages = (
+        ("Every day the canteen opens at noon for all staff.", "It serves soup."),
+        ("The porter closes the parking garage at ten in the evening.", "Bicycles are kept in the yard."),
+    )
+    store, _ = attached(client, "two.pdf", pdf(*pages))
+    model = f"extractive@{store.rsplit('/', 1)[-1]}"
+    for page, question in enumerate(
+        ("When does the canteen open at noon?", "Who closes the parking garage at ten?"), start=1
+    ):
+        answer = client.post("/responses", json={"model": model, "input": question}).json()
+        cited = answer["output"][-1]["content"][0]["annotations"][0]
+        stretch = {"start": cited["source_start"], "end": cited["source_end"]}
+        boxes = client.get(f"{store}/files/{cited['file_id']}/boxes", params=stretch).json()["data"]
+        assert {cited["page"]} == {box["page"] for box in boxes} == {page}
+        streamed = client.post("/responses", json={"model": model, "input": question, "stream": True}).text
+        assert f'"page":{page},"quote"' in streamed and f'"page":{3 - page},"quote"' not in streamed
 
 
 def test_a_format_without_pages_has_no_boxes(client: httpx.Client) -> None:

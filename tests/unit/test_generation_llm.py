@@ -33,6 +33,13 @@ async def test_text_streams_and_the_usage_comes_last() -> None:
     assert llm.requests[0]["stream_options"] == {"include_usage": True}
 
 
+async def test_the_answer_is_seen_whoever_takes_the_thoughts_out() -> None:
+    for reply in (Reply(("It ", "is."), thought="Well."), Reply(("Well.</think>", "It ", "is."))):
+        async with scripted_llm(reply) as llm:
+            *pieces, _ = await everything(client(llm, model="deepseek-r1"))
+        assert "".join(map(str, pieces)) == "It is."
+
+
 @pytest.mark.parametrize(
     ("reply", "error"),
     [

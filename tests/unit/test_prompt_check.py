@@ -39,6 +39,8 @@ def test_a_prompt_may_choose_by_what_it_is_given() -> None:
         (SYSTEM + USER.replace("one.text", "one.txt"), "has no attribute 'txt'"),
         (SYSTEM + USER.replace("{{ question }}", ""), "does not show 'Is this the sample question?'"),
         (SYSTEM + USER.replace("{{ one.number }}", ""), "does not show '1'"),
+        (SYSTEM + USER.replace("in passages", "in question"), "loops over something else than passages or history"),
+        (SYSTEM + USER.replace("one in passages", "one in passages | first"), "loops over something else"),
         (SYSTEM, "it needs the blocks system and user"),
         (SYSTEM + USER + "{% block more %}{% endblock %}", "it needs the blocks system and user"),
         (SYSTEM + "stray" + USER, "outside of the blocks"),
