@@ -21,6 +21,7 @@ _POINTER = re.compile(
     re.IGNORECASE,
 )
 _HEADING_WORDS = 12
+_READ = 4000  # characters of a question: what is longer is a document, and others wait while it is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ def _is_heading(text: str, start: int, end: int) -> bool:
 
 def weigh(question: str, found: Sequence[Candidate]) -> list[Evidence]:
     """What speaks for each candidate as an answer to `question`, in the order given; nothing is embedded."""
+    question = question[:_READ]
     kind, asked = wanted(question), frozenset(terms(question))
     rarity = Rarity([candidate.terms for candidate in found])
     cosines = [score for candidate in found if (score := candidate.passage.hit.scores.dense) is not None]

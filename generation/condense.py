@@ -25,6 +25,8 @@ _POINTS_BACK = re.compile(
 _SHORT = 2  # words: nobody asks a whole question in two
 _SALIENT = 8  # words of what was asked before: enough for its subject
 _MAX_TOKENS = 128
+_READ = 2000  # characters of what was said that the rule looks at, and
+_TURNS = 16  # questions: it runs between requests, which must not wait for it
 _LONGEST = 500  # characters: what is longer is no question, but an answer
 
 
@@ -48,8 +50,11 @@ def by_rule(question: str, history: Sequence[Turn]) -> Standalone:
     questions are seen to go on with what was before.
     """
     whole = ""
-    for said in (*(turn.text for turn in history if turn.role == "user"), question):
-        whole = f"{' '.join(_salient(whole, said))} {said}".strip() if _goes_on(said) else said
+    asked = [turn.text for turn in history if turn.role == "user"][-_TURNS:]
+    for said in (*asked, question):
+        looked_at = said[:_READ]
+        before = _salient(whole[-_READ:], looked_at) if _goes_on(looked_at) else ()
+        whole = f"{' '.join(before)} {said}".strip() if before else said
     return Standalone(whole, by="rule") if whole != question else Standalone(question)
 
 

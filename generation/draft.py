@@ -41,7 +41,9 @@ class Draft:
         A sentence that cites nothing is unverifiable: finding it support that the reader is not shown would prove
         nothing to the reader.
         """
-        return tuple(self._judged(start, end) for start, end in sentences(self.text))
+        spans = sentences(self.text)
+        nexts = [start for start, _ in spans[1:]] + [len(self.text)]
+        return tuple(self._judged(start, end, until) for (start, end), until in zip(spans, nexts, strict=True))
 
     def _cite(self, marker: Marker) -> Iterator[CitationAdded]:
         start = self._claim()
@@ -55,7 +57,8 @@ class Draft:
                 continue
             from_, to = narrow(claim, passage.hit.chunk.text)
             finding = verify(claim, passage.hit.chunk.text[from_:to])
-            cited = quote(passage, from_, to, (start, len(self.text)), finding.score, finding.verdict)
+            end = len(self.text.rstrip())  # a marker on a line of its own is for the sentence above
+            cited = quote(passage, from_, to, (start, end), finding.score, finding.verdict, len(self.text))
             self.citations.append(cited)
             yield CitationAdded(cited)
         self._claim_start, self._claim_end = start, len(self.text)
@@ -68,8 +71,9 @@ class Draft:
         start = spans[-1][0] if spans else 0
         return max(start, self._claim_end) if terms(self.text[max(start, self._claim_end) :]) else start
 
-    def _judged(self, start: int, end: int) -> Sentence:
-        own = tuple(at for at, cited in enumerate(self.citations) if start < cited.index <= end)
+    def _judged(self, start: int, end: int, until: int) -> Sentence:
+        """A sentence with the citations whose markers come before the next one, which begins at `until`."""
+        own = tuple(at for at, cited in enumerate(self.citations) if start < cited.index <= until)
         if not own:
             return Sentence(start, end, Verdict.UNVERIFIABLE, 0.0)
         finding = verify(self.text[start:end], "\n".join(self.citations[at].quote for at in own))

@@ -10,16 +10,18 @@ from collections.abc import Sequence
 _HTML = r"<(?:img|image|iframe|script|link|object|embed|video|audio|source|svg|form|input|meta|base|style)\b[^>]*>?"
 _TARGET = r"\(\s*<?(?P<{}>[^)\s>]*)[^)]*\)"
 _URL = r"[^\s<>\"')\]]"
+_NO_SCHEME = r"(?<![:/\w])//"  # of a link with the scheme of the page; a host with a dot tells it from a remark
 _TOKEN = re.compile(
     rf"!\[(?P<alt>[^\]]*)\](?:{_TARGET.format('image')}|\[[^\]]*\])|\[(?P<text>[^\]]*)\]{_TARGET.format('link')}|(?P<html>{_HTML})"
-    r"|(?P<bare>(?:\b(?:https?|ftps?|file|data|javascript|vbscript):|\bwww\.)" + _URL + r"+)",
+    r"|(?P<bare>(?:\b(?:https?|ftps?|file|data|javascript|vbscript):|\bwww\.)" + _URL + r"+"
+    rf"|{_NO_SCHEME}(?:[\w-]+\.)+\w{_URL}*)",
     re.IGNORECASE,
 )
 _LONGEST = 2048  # characters that are held back until a link or tag is whole
 _UNCLEAR = re.compile(
     rf"(?:!?\[[^\]\n]{{0,{_LONGEST}}}(?:\](?:\([^)\n]{{0,{_LONGEST}}}|\[[^\]\n]{{0,{_LONGEST}}})?)?|!|<[^>\n]{{0,{_LONGEST}}}"
     rf"|\b(?:h(?:t(?:t(?:ps?)?)?)?|f(?:t(?:ps?)?|i(?:le?)?)?|d(?:a(?:ta?)?)?|j(?:a(?:v(?:a\w{{0,6}})?)?)?|v(?:b\w{{0,6}})?"
-    rf"|w{{1,3}})|(?:\b(?:https?|ftps?|file|data|javascript|vbscript):|\bwww\.){_URL}{{0,{_LONGEST}}})$",
+    rf"|w{{1,3}})|(?<![:/\w])/|{_NO_SCHEME}{_URL}{{0,{_LONGEST}}}|(?:\b(?:https?|ftps?|file|data|javascript|vbscript):|\bwww\.){_URL}{{0,{_LONGEST}}})$",
     re.IGNORECASE,
 )
 _STOPS = ".,;:!?…"

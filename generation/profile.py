@@ -31,15 +31,20 @@ class ModelProfile:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
 
     def shaped(self, messages: Sequence[Message]) -> list[Message]:
-        """The messages in the roles that the model's chat template knows."""
-        if self.system_role or not messages or messages[0].role != "system":
-            return list(messages)
-        rules, *others = messages
-        at = next((at for at, message in enumerate(others) if message.role == "user"), None)
-        if at is None:
-            return [Message("user", rules.content), *others]
-        others[at] = Message("user", f"{rules.content}\n\n{others[at].content}")
-        return others
+        """The messages as the model's chat template takes them: in roles it knows, and the user's and the assistant's
+        in turns, the user's first. What an assistant said before any user is left out.
+        """
+        rules = [message for message in messages[:1] if message.role == "system"]
+        turns: list[Message] = []
+        for message in messages[len(rules) :]:
+            if turns and turns[-1].role == message.role:
+                turns[-1] = Message(message.role, f"{turns[-1].content}\n\n{message.content}")
+            elif turns or message.role != "assistant":
+                turns.append(message)
+        if self.system_role or not rules:
+            return [*rules, *turns]
+        said = "\n\n".join(message.content for message in (*rules, *turns[:1]))
+        return [Message("user", said), *turns[1:]]
 
 
 def profile_of(llm: LlmSettings) -> ModelProfile:

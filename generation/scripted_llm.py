@@ -24,8 +24,9 @@ _HEAD = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\nconnection: close\r\ntransfer-en
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One completion: `pieces` are its deltas, after `thought` as servers send what they tell apart. A `status` other than 200 refuses with `message` instead.
+    """One completion: `pieces` are its deltas, after `thought` as servers send what they tell apart.
 
+    A `status` other than 200 refuses with `message` instead.
     After `breaks_after` pieces the connection drops; after `fails_after` pieces comes an error, as vLLM sends it inside
     a stream. `delay_s` is waited before each piece.
     """

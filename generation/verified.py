@@ -24,7 +24,7 @@ from generation.model import (
     Verdict,
 )
 from generation.verify import Verifier
-from indexes.errors import Overloaded, Unavailable
+from indexes.errors import InvalidRequest, Overloaded, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ class VerifiedAnswerer:
     """Holds what another answerer says against what it cites, and follows the policy of the question, or its own.
 
     To flag costs no time before the first word. To drop or to regenerate, the whole answer is awaited before any of it
-    is sent. Where the judge is out of reach, the verdict by words that the citations come with stays.
+    is sent; where a second one cannot be had, the first is sent. Where the judge is out of reach, the verdict by words
+    that the citations come with stays.
     """
 
     def __init__(self, answerer: Answerer, verifier: Verifier, policy: SupportPolicy) -> None:
@@ -58,9 +59,20 @@ class VerifiedAnswerer:
             return
         answer = await self._whole(question, passages)
         if policy is SupportPolicy.REGENERATE and (failed := _failed(answer)):
-            answer = _better(answer, await self._whole(_asked_again(question, answer, failed), passages))
+            answer = await self._regenerated(question, passages, answer, failed)
         for event in _dropped(answer, passages) if policy is SupportPolicy.DROP else _told(answer):
             yield event
+
+    async def _regenerated(
+        self, question: Question, passages: Sequence[Passage], answer: Answer, failed: Sequence[str]
+    ) -> Answer:
+        """The better of `answer` and a second one, or `answer` where the model does not give a second."""
+        try:
+            second = await self._whole(_asked_again(question, answer, failed), passages)
+        except (InvalidRequest, Overloaded, Unavailable) as error:
+            log.warning("%s did not answer again: %s", self.name, error.message)
+            return answer
+        return _better(answer, second)
 
     async def _judged(self, question: Question, passages: Sequence[Passage]) -> AsyncGenerator[AnswerEvent, None]:
         text = ""
@@ -164,19 +176,19 @@ def without_failed(answer: Answer) -> Answer:
             continue
         start = len(text := text + (gap if text else ""))
         text += answer.text[sentence.start : sentence.end]
-        moved = [_moved(answer.citations[at], start - sentence.start, start) for at in sentence.citations]
+        moved = [_moved(answer.citations[at], start - sentence.start, start, len(text)) for at in sentence.citations]
         own = tuple(range(len(citations), len(citations) + len(moved)))
         citations.extend(moved)
         sentences.append(replace(sentence, start=start, end=len(text), citations=own))
     return replace(answer, text=text, sentences=tuple(sentences), citations=tuple(citations))
 
 
-def _moved(citation: Citation, by: int, least: int) -> Citation:
+def _moved(citation: Citation, by: int, least: int, end: int) -> Citation:
     return replace(
         citation,
         answer_start=max(citation.answer_start + by, least),
         answer_end=citation.answer_end + by,
-        index=citation.index + by,
+        index=min(citation.index + by, end),
     )
 
 

@@ -75,3 +75,9 @@ def test_tokens_are_counted_as_the_model_does(tmp_path: Path) -> None:
     for folder, why in ((tmp_path / "none", "is not there"), (tmp_path, "is no tokenizer")):
         with pytest.raises(SettingsError, match=why):
             counter(folder)
+
+
+def test_of_a_question_that_is_a_document_only_the_beginning_is_looked_at() -> None:
+    document = "Paris is a city with streets. " * 1000
+    assert by_rule(document + "And it?", history("What is the leave policy?")).by is None
+    assert by_rule("And it? " + document, history("What is the leave policy?")).text.startswith("leave policy And it?")

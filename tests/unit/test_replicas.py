@@ -107,6 +107,14 @@ def test_a_model_without_a_system_role_gets_the_rules_from_the_user() -> None:
     assert shaped == [Message("user", "Rules.\n\nQuestion?")]
 
 
+def test_a_conversation_is_sent_in_turns_that_begin_with_the_user() -> None:
+    rules, cut_off, answer = Message("system", "Rules."), Message("assistant", "So."), Message("assistant", "Yes.")
+    asked, more = Message("user", "Is it?"), Message("user", "And that?")
+    shaped = profile_of(LlmSettings(name="m", base_url="http://localhost/v1", model="mistral-7b")).shaped
+    assert shaped([rules, cut_off, asked, answer, more]) == [rules, asked, answer, more]
+    assert shaped([rules, asked, more]) == [rules, Message("user", "Is it?\n\nAnd that?")]
+
+
 @pytest.mark.parametrize(
     ("model", "text", "answer"),
     [

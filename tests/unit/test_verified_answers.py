@@ -18,7 +18,7 @@ from generation.model import (
 from generation.support import AlignmentJudge
 from generation.verified import VerifiedAnswerer
 from generation.verify import Verifier
-from indexes.errors import Unavailable
+from indexes.errors import Overloaded, Unavailable
 from indexes.model import Chunk, Hit, Scores, Span
 
 TEXT = "The office is closed on Sundays. Full-time staff get 25 days of leave a year. Dogs are welcome."
@@ -91,6 +91,26 @@ async def test_a_model_is_asked_once_more_and_the_better_answer_is_given() -> No
     assert FALSE.strip() in (model.asked[1].instructions or "")
     worse = await ask(Model((TRUE, FALSE), (FALSE,)), SupportPolicy.REGENERATE)
     assert worse.text == TRUE + FALSE
+
+
+class OnceOnly(Model):
+    """Has no second answer to give."""
+
+    async def answer(self, question: Question, passages: Sequence[Passage]) -> AsyncGenerator[AnswerEvent, None]:
+        if self.asked:
+            raise Overloaded("It is busy.")
+        async for event in super().answer(question, passages):
+            yield event
+
+
+async def test_the_first_answer_is_given_where_a_second_cannot_be_had() -> None:
+    answer = await ask(OnceOnly((TRUE, FALSE)), SupportPolicy.REGENERATE)
+    assert [one.verdict for one in answer.sentences] == [Verdict.SUPPORTED, Verdict.UNSUPPORTED]
+
+
+async def test_a_marker_on_a_line_of_its_own_is_for_the_sentence_above() -> None:
+    answer = await ask(Model((TRUE + "\n",)), SupportPolicy.DROP)
+    assert (answer.text, answer.sentences[0].verdict) == (TRUE, Verdict.SUPPORTED)
 
 
 class Away:
