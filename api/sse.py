@@ -4,6 +4,7 @@ Source of the order: recorded traffic of the Responses API with file search; eac
 `api/wire/response_events.py`.
 """
 
+import asyncio
 import itertools
 import logging
 import time
@@ -12,7 +13,7 @@ from contextlib import aclosing
 from typing import Any, Literal, TypeVar
 
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from api.chat_draft import ChatDraft
 from api.errors import detail_of
@@ -134,10 +135,31 @@ class EventStream(StreamingResponse):
         super().__init__(content, media_type="text/event-stream", headers=headers)
         self._content = content
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all events, or as many as the client stays for; return when their source has ended.
+
+        Starlette would send them in a scope of anyio's, which cancels every `await` of the source's `finally` again:
+        what an answer took would not be counted, and connections to the catalog would be torn.
+        """
+        sending, gone = asyncio.create_task(self.stream_response(send)), asyncio.create_task(_hang_up(receive))
+        try:
+            await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            sending.cancel()
+            await asyncio.wait((sending, gone))
+        if not sending.cancelled():
+            sending.result()
+
     async def stream_response(self, send: Send) -> None:
         """Send all events."""
         async with aclosing(self._content):
             await super().stream_response(send)
+
+
+async def _hang_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class _ResponseSteps:
