@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, Literal, TypeVar
 
@@ -33,7 +33,7 @@ from api.wire.response_events import (
     TextDeltaEvent,
     TextDoneEvent,
 )
-from api.wire.responses import OutputText
+from api.wire.responses import OutputText, ResponseObject
 from generation.model import Answer, Answered, Citation, CitationAdded, TextDelta
 
 logger = logging.getLogger(__name__)
@@ -47,10 +47,12 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def response_events(draft: ResponseDraft, events: AskEvents) -> AsyncGenerator[ResponseStreamEvent, None]:
-    """The stream of one response. The last event is a `ResponseEvent` that carries the object to store.
+async def response_events(
+    draft: ResponseDraft, events: AskEvents, keep: Callable[[ResponseObject], Awaitable[None]] | None = None
+) -> AsyncGenerator[ResponseStreamEvent, None]:
+    """The stream of one response. The last event is a `ResponseEvent`; `keep` stores its object before it is sent.
 
-    Whatever `events` raises becomes an `error` event and `response.failed`. Closing this closes `events`.
+    Whatever `events` or `keep` raises becomes an `error` event and `response.failed`. Closing this closes `events`.
     """
     steps = _ResponseSteps(draft)
     for begin in steps.begin():
@@ -59,6 +61,8 @@ async def response_events(draft: ResponseDraft, events: AskEvents) -> AsyncGener
         async with aclosing(events):
             async for event in events:
                 for step in steps.on(event):
+                    if keep is not None and isinstance(step, ResponseEvent):
+                        await keep(step.response)
                     yield step
     except Exception as error:
         logger.exception("response %s failed while it was streamed", draft.id)
