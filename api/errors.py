@@ -92,6 +92,8 @@ def _retry_headers(status: int, error: Exception) -> dict[str, str]:
         }
     if isinstance(error, errors.TooSlow):
         return {"connection": "close"}  # the rest of its body must not be taken for a request
+    if isinstance(error, errors.CitewellError) and error.code == "idempotency_in_progress":
+        return {"x-should-retry": "true", "retry-after": "1"}
     # The official client would send a refused 409 again, twice.
     return {"x-should-retry": "false"} if status < 500 else {}
 

@@ -4,15 +4,16 @@ Source of the order: recorded traffic of the Responses API with file search; eac
 `api/wire/response_events.py`.
 """
 
+import asyncio
 import itertools
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, Literal, TypeVar
 
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from api.chat_draft import ChatDraft
 from api.errors import detail_of
@@ -32,7 +33,7 @@ from api.wire.response_events import (
     TextDeltaEvent,
     TextDoneEvent,
 )
-from api.wire.responses import OutputText
+from api.wire.responses import OutputText, ResponseObject
 from generation.model import Answer, Answered, Citation, CitationAdded, TextDelta
 
 logger = logging.getLogger(__name__)
@@ -46,10 +47,12 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def response_events(draft: ResponseDraft, events: AskEvents) -> AsyncGenerator[ResponseStreamEvent, None]:
-    """The stream of one response. The last event is a `ResponseEvent` that carries the object to store.
+async def response_events(
+    draft: ResponseDraft, events: AskEvents, keep: Callable[[ResponseObject], Awaitable[None]] | None = None
+) -> AsyncGenerator[ResponseStreamEvent, None]:
+    """The stream of one response. The last event is a `ResponseEvent`; `keep` stores its object before it is sent.
 
-    Whatever `events` raises becomes an `error` event and `response.failed`. Closing this closes `events`.
+    Whatever `events` or `keep` raises becomes an `error` event and `response.failed`. Closing this closes `events`.
     """
     steps = _ResponseSteps(draft)
     for begin in steps.begin():
@@ -58,6 +61,8 @@ async def response_events(draft: ResponseDraft, events: AskEvents) -> AsyncGener
         async with aclosing(events):
             async for event in events:
                 for step in steps.on(event):
+                    if keep is not None and isinstance(step, ResponseEvent):
+                        await keep(step.response)
                     yield step
     except Exception as error:
         logger.exception("response %s failed while it was streamed", draft.id)
@@ -134,10 +139,31 @@ class EventStream(StreamingResponse):
         super().__init__(content, media_type="text/event-stream", headers=headers)
         self._content = content
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all events, or as many as the client stays for; return when their source has ended.
+
+        Starlette would send them in a scope of anyio's, which cancels every `await` of the source's `finally` again:
+        what an answer took would not be counted, and connections to the catalog would be torn.
+        """
+        sending, gone = asyncio.create_task(self.stream_response(send)), asyncio.create_task(_hang_up(receive))
+        try:
+            await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            sending.cancel()
+            await asyncio.wait((sending, gone))
+        if not sending.cancelled():
+            sending.result()
+
     async def stream_response(self, send: Send) -> None:
         """Send all events."""
         async with aclosing(self._content):
             await super().stream_response(send)
+
+
+async def _hang_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class _ResponseSteps:

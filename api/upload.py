@@ -137,6 +137,7 @@ class _Reading:
         self._name = ""
         self._is_file = False
         self._value = bytearray()
+        self._ended = False
 
     def callbacks(self) -> "MultipartCallbacks":
         """What the parser calls."""
@@ -148,6 +149,7 @@ class _Reading:
             "on_headers_finished": self._headers_finished,
             "on_part_data": self._part_data,
             "on_part_end": self._part_end,
+            "on_end": self._end,
         }
 
     def count(self, piece: bytes) -> None:
@@ -166,9 +168,13 @@ class _Reading:
             self._file.flush()
 
     def finished(self) -> Received:
-        """The result. Raises InvalidRequest where no file came."""
+        """The result. Raises InvalidRequest where no file came, or not all of the body."""
         if self.result.filename is None:
             raise InvalidRequest("`file` is missing. Add it as a part with a file name.", param="file")
+        if not self._ended:
+            raise InvalidRequest(
+                "The multipart body ends before its closing boundary. Send it again.", code="invalid_body"
+            )
         self.result.sha256 = self._hash.hexdigest()
         return self.result
 
@@ -207,6 +213,9 @@ class _Reading:
         if self.result.bytes > self._limits.max_bytes:
             raise _too_large(self._limits.max_bytes)
         self.unwritten += piece
+
+    def _end(self) -> None:
+        self._ended = True
 
     def _part_end(self) -> None:
         if not self._is_file:

@@ -103,10 +103,13 @@ class ChatServer:
                         line = await anext(lines, None)
                 except TimeoutError as error:
                     raise self._silent(limit_s) from error
-                if line is None or line == b"data: [DONE]":
+                if line is None:
                     return
                 if line.startswith(b"data:"):
-                    chunk = self._parsed(line[5:])
+                    data = line.removeprefix(b"data:").strip()
+                    if data == b"[DONE]":
+                        return
+                    chunk = self._parsed(data)
                     yield chunk
                     if _has_text(chunk):
                         limit_s = self._settings.read_timeout_s

@@ -1,5 +1,6 @@
 """A language model with a budget: so many tokens a day, of all who ask it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Protocol
@@ -41,16 +42,20 @@ class MeteredModel:
             )
         # Of an answer that is broken off the server tells nothing: a piece is about a token then.
         read, written, told = sum(estimate_tokens(message.content) for message in messages), 0, None
+        began = False
         try:
             async with aclosing(self._model.stream(messages, sampling)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Finished):
                         told = piece.usage.input_tokens + piece.usage.output_tokens
                     else:
-                        written += 1
+                        began, written = True, written + 1
                     yield piece
+        except asyncio.CancelledError:
+            began = True  # nobody waits any more, and the server may have read it all: hanging up is not free
+            raise
         finally:
-            taken = told or (read + written if written else 0)
+            taken = told or (read + written if began else 0)
             if taken:
                 await self._ledger.spend(self._name, taken)
 

@@ -111,7 +111,7 @@ def _upload(file: Received) -> Upload:
             "`purpose` is missing or unknown. Send `assistants` or `user_data`.", param="purpose"
         ) from error
     filename = (file.filename or "").replace("\\", "/").rsplit("/", 1)[-1].strip()
-    if not filename or len(filename) > 255 or any(character < " " for character in filename):
+    if not filename or len(filename) > 255 or any(character < " " or character == "\x7f" for character in filename):
         raise InvalidRequest("The file needs a name of 1 to 255 printable characters.", param="file")
     return Upload(file.path, file.sha256, file.bytes, filename, purpose, _expires_at(file.fields))
 

@@ -17,7 +17,6 @@ from api.response_draft import AskEvents, ResponseDraft
 from api.sse import STREAMED, EventStream, encode_event, gather, primed, response_events
 from api.state import State
 from api.wire.pages import Page
-from api.wire.response_events import ResponseEvent
 from api.wire.response_input import messages_of
 from api.wire.responses import InputItemMessage, ResponseCreate, ResponseDeleted, ResponseObject
 from indexes.catalog import idempotency, responses
@@ -98,10 +97,11 @@ async def list_input_items(state: StateDep, caller: Reader, response_id: Respons
 async def _stream(
     state: State, draft: ResponseDraft, events: AskEvents, record: Record, again: Idempotency | None
 ) -> AsyncGenerator[bytes, None]:
-    async with aclosing(response_events(draft, events)) as steps:
+    async def keep(response: ResponseObject) -> None:
+        await _keep(state, response, draft.request, record, again)
+
+    async with aclosing(response_events(draft, events, keep)) as steps:
         async for step in steps:
-            if isinstance(step, ResponseEvent) and step.response.status in ("completed", "incomplete"):
-                await _keep(state, step.response, draft.request, record, again)
             yield encode_event(step)
 
 

@@ -11,6 +11,8 @@ from indexes.model import AttributeValue
 MAX_PAIRS = 16
 MAX_KEY_CHARS = 64
 MAX_VALUE_CHARS = 512
+MAX_COUNT = 2**31 - 1
+"""The largest number a client may name where it is kept: what every catalog and every JSON column holds."""
 
 
 class RequestModel(BaseModel):

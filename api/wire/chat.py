@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer
 
-from api.wire.base import Id, Refused, ReplyModel, RequestModel, Text
+from api.wire.base import MAX_COUNT, Id, Refused, ReplyModel, RequestModel, Text
 from api.wire.citations import AnswerExtras, FileCitation
 from api.wire.file_search import ToolChoice, Tools
 from api.wire.response_input import InputText, conversation
@@ -108,8 +108,10 @@ class ChatCreate(Sampling):
     tool_choice: ToolChoice = Field("auto", description="Files are searched whatever is said here.")
     stream: bool = Field(False, description="Answer as server-sent events.")
     stream_options: ChatStreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1, description="The older name of `max_completion_tokens`.")
-    max_completion_tokens: int | None = Field(None, ge=1, description="The most tokens a language model may write.")
+    max_tokens: int | None = Field(None, ge=1, le=MAX_COUNT, description="The older name of `max_completion_tokens`.")
+    max_completion_tokens: int | None = Field(
+        None, ge=1, le=MAX_COUNT, description="The most tokens a language model may write."
+    )
     n: Annotated[int, Refused("One answer is given: leave it out, or send 1.", allowed=(1,))] = 1
     seed: int | None = Field(None, description="Accepted and not used.")
     store: bool | None = Field(None, description="Accepted; only the Responses API stores answers.")

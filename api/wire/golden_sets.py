@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from api.wire.base import Label, Listed, ReplyModel, RequestModel
+from api.wire.base import Label, Listed, ReplyModel, RequestModel, Text
 from evaluation.golden import MAX_QUERIES
 
-Graded = dict[str, float] | list[str]
+Graded = dict[Text, float] | list[Text]
 
 
 class Relevant(RequestModel):
@@ -20,8 +20,8 @@ class Relevant(RequestModel):
 class GoldenQuery(RequestModel):
     """One query and what a good search finds for it."""
 
-    id: str = Field(description="Its name in reports; distinct in the set.")
-    query: str = Field(description="What is asked.")
+    id: Text = Field(description="Its name in reports; distinct in the set.")
+    query: Text = Field(description="What is asked.")
     relevant: Relevant = Field(description="At least one key or chunk with a grade above 0.")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from api.wire.base import Id, Label, Listed, ReplyModel, RequestModel, Text
+from api.wire.base import MAX_COUNT, Id, Label, Listed, ReplyModel, RequestModel, Text
 from api.wire.errors import ErrorReply
 from api.wire.index_versions import Reasoned
 from api.wire.pages import PageQuery
@@ -56,7 +56,7 @@ class PromptTest(RequestModel):
     instructions: _Said | None = Field(None, description="What an app says beside the question.")
     contains: _Words = Field(default_factory=list, description="What the filled-in prompt must contain.")
     lacks: _Words = Field(default_factory=list, description="What it must not contain.")
-    max_tokens: int | None = Field(None, ge=1, description="The most tokens it may have, estimated.")
+    max_tokens: int | None = Field(None, ge=1, le=MAX_COUNT, description="The most tokens it may have, estimated.")
     answer: PromptTestAnswer | None = None
 
     def to_case(self) -> Case:

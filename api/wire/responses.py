@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from api.wire.base import Id, Listed, Metadata, Refused, ReplyModel, RequestModel, Text
+from api.wire.base import MAX_COUNT, Id, Listed, Metadata, Refused, ReplyModel, RequestModel, Text
 from api.wire.citations import AnswerExtras, FileCitation
 from api.wire.file_search import FileSearchCall, FileSearchTool, ToolChoice, Tools
 from api.wire.response_input import InputText, ResponseInput, conversation, messages_of
@@ -56,7 +56,10 @@ class PromptReference(RequestModel):
 
 
 class Sampling(RequestModel):
-    """What both answer APIs let a client say beside the question. Only language models have a use for sampling."""
+    """What both answer APIs let a client say beside the question. Only language models have a use for sampling.
+
+    Null is as good as nothing where there is a default: OpenAI's API takes it so, and its clients send it.
+    """
 
     temperature: float | None = Field(None, ge=0, le=2, description="How freely a language model writes.")
     top_p: float | None = Field(None, ge=0, le=1, description="Nucleus sampling.")
@@ -76,6 +79,14 @@ class Sampling(RequestModel):
     prompt_cache_key: Text | None = Field(None, description="Echoed; see `safety_identifier`.")
     prompt_cache_retention: Text | None = Field(None, description="Accepted and not used.")
     user: Text | None = Field(None, description="Echoed; see `safety_identifier`.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, said: object) -> object:
+        if not isinstance(said, dict):
+            return said
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: value for name, value in said.items() if value is not None or name not in optional}
 
     @property
     def session(self) -> str | None:
@@ -100,8 +111,10 @@ class ResponseCreate(Sampling):
     stream_options: ResponseStreamOptions | None = None
     previous_response_id: Id | None = Field(None, description="The stored response that this one continues.")
     store: bool = Field(True, description="Keep the response, so that it can be fetched and continued.")
-    max_output_tokens: int | None = Field(None, ge=1, description="The most tokens a language model may write.")
-    max_tool_calls: int | None = Field(None, ge=1, description="Echoed; there is one search.")
+    max_output_tokens: int | None = Field(
+        None, ge=1, le=MAX_COUNT, description="The most tokens a language model may write."
+    )
+    max_tool_calls: int | None = Field(None, ge=1, le=MAX_COUNT, description="Echoed; there is one search.")
     truncation: Literal["auto", "disabled"] = Field("disabled", description="Echoed; passages always fit the model.")
     text: TextConfig = Field(default_factory=TextConfig)
     reasoning: Reasoning | None = None

@@ -80,6 +80,11 @@ def test_a_body_that_never_ends_is_refused_whatever_it_is_made_of(client: httpx.
         (b"", "multipart/form-data; boundary=b"),
         (b"--b\r\nbroken", "multipart/form-data; boundary=b"),
         (
+            FIELD_ALONE.removesuffix(b"--b--\r\n")
+            + b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nhalf a fi',
+            "multipart/form-data; boundary=b",
+        ),
+        (
             b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nassistants\r\n--b--\r\n',
             "multipart/form-data; boundary=b",
         ),

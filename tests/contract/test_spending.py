@@ -1,10 +1,16 @@
 """A language model within a budget: what it took is counted for all processes, and quotes take its place past it."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
+import httpx
 import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
 
+from api.sse import EventStream
 from generation.answering import Answering
 from generation.model import Answer, Answered, AnswerEvent, Question, TextDelta, Turn
 from generation.scripted_llm import Reply, scripted_llm
@@ -79,3 +85,49 @@ async def test_without_a_budget_nothing_is_counted(database: Database) -> None:
         async with Answering.open(settings, ledger=Spending(database)) as answering:
             await whole(answering.answer("small", QUESTION, HITS))
     assert await Spending(database).spent_today("small") == 0
+
+
+@asynccontextmanager
+async def serving(answering: Answering) -> AsyncIterator[str]:
+    """Answers of a model as event streams over HTTP; the address."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def pieces() -> AsyncGenerator[bytes, None]:
+            yield b"data: begun\n\n"
+            async with aclosing(answering.answer("small", QUESTION, HITS)) as events:
+                async for event in events:
+                    if isinstance(event, TextDelta):
+                        yield f"data: {event.text}\n\n".encode()
+
+        await EventStream(pieces())(scope, receive, send)
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            await task
+
+
+@pytest.mark.parametrize("awaited", [b"data: begun", b"Sundays"])
+async def test_hanging_up_is_not_free(database: Database, awaited: bytes) -> None:
+    silent = Reply(["On Sundays it is closed [1]. ", "As ever [1]. ", "Dogs "], delay_s=0.5)
+    async with (
+        scripted_llm(silent) as llm,
+        Answering.open(within(10_000, llm.base_url), ledger=Spending(database)) as answering,
+    ):
+        async with serving(answering) as url, httpx.AsyncClient() as client, client.stream("GET", url) as reply:
+            pieces = reply.aiter_raw()  # kept by name: its end would be the end of the reply
+            async for piece in pieces:
+                if awaited in piece:
+                    break
+            while not llm.requests:  # its prompt is sent a moment after the stream began
+                await asyncio.sleep(0.01)
+            await reply.aclose()
+            async with asyncio.timeout(30):
+                await llm.left.wait()
+        # The server has stopped, so what it had begun is written down.
+        assert 50 < await Spending(database).spent_today("small") < 1_000

@@ -148,6 +148,14 @@ async def test_a_failure_in_the_middle_ends_the_stream_by_name(error: Exception,
     assert "secret" not in str(read)
 
 
+async def test_an_answer_that_cannot_be_kept_fails_by_name() -> None:
+    async def keep(_: ResponseObject) -> None:
+        raise Unavailable("The catalog does not answer.")
+
+    events = [event async for event in response_events(_draft(), _play(_script(["Yes."])), keep)]
+    assert [event.type for event in events[-2:]] == ["error", "response.failed"]
+
+
 async def test_an_abstention_says_so_beside_the_text() -> None:
     script = _script([], text="The documents do not say.", abstained=True, abstain_reason=AbstainReason.NO_HITS)
     *_, last = [event async for event in response_events(_draft(), _play(script))]

@@ -15,6 +15,7 @@ from api.wire.chat import ChatCreate
 from api.wire.chunking import ChunkingStrategyIn, from_chunking, to_chunking
 from api.wire.file_batches import FileBatchCreate
 from api.wire.filters import Filters, to_filter
+from api.wire.golden_sets import GoldenSetCreate
 from api.wire.responses import ResponseCreate
 from api.wire.search import SearchRequest
 from api.wire.vector_store_files import VectorStoreFileCreate
@@ -271,3 +272,39 @@ def test_chunking_survives_the_wire(size: int, part: float) -> None:
     chunking = Chunking(size, int(size * part))
     wire = from_chunking(chunking).model_dump()
     assert to_chunking(TypeAdapter(ChunkingStrategyIn).validate_python(wire)) == chunking
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("/responses", "max_output_tokens"), ("/responses", "max_tool_calls"), ("/chat", "max_completion_tokens")],
+)
+async def test_numbers_that_are_kept_are_bounded(path: str, field: str) -> None:
+    said = {"input": "q"} if path == "/responses" else {"messages": [{"role": "user", "content": "q"}]}
+    reply = await _post(path, {**said, field: 2**64})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, field)
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["stream", "store", "include", "truncation", "parallel_tool_calls", "background", "tools", "tool_choice", "text"],
+)
+async def test_null_stands_for_the_default_of_a_response(field: str) -> None:
+    assert (await _post("/responses", {"input": "q", field: None})).status_code == 200
+    assert (await _post("/responses", {"input": None, field: None})).status_code == 400
+
+
+@pytest.mark.parametrize("field", ["n", "stream", "tools", "tool_choice", "parallel_tool_calls"])
+async def test_null_stands_for_the_default_of_a_chat(field: str) -> None:
+    said = {"messages": [{"role": "user", "content": "q"}]}
+    assert (await _post("/chat", {**said, field: None})).status_code == 200
+
+
+def test_golden_sets_are_storable() -> None:
+    for query in (
+        {"id": "\ud800", "query": "q", "relevant": {"keys": ["a"]}},
+        {"id": "a", "query": "\ud800", "relevant": {"keys": ["a"]}},
+        {"id": "a", "query": "q", "relevant": {"keys": ["\ud800"]}},
+        {"id": "a", "query": "q", "relevant": {"chunks": {"\ud800": 1}}},
+    ):
+        with pytest.raises(ValidationError, match="surrogates"):
+            GoldenSetCreate.model_validate({"name": "g", "queries": [query]})
