@@ -55,12 +55,18 @@ class Client:
     """
 
     def __init__(self, base_url: str, api_key: str) -> None:
+        """Raises InvalidRequest for what cannot be an address or a key."""
+        if not (api_key.isascii() and api_key.isprintable()):  # and it must not be printed
+            raise InvalidRequest("The API key has characters that no key has. Set CITEWELL_API_KEY anew.")
         self.base_url = base_url.rstrip("/").removesuffix("/v1")
-        self._http = httpx.Client(
-            base_url=f"{self.base_url}/v1",
-            headers={"authorization": f"Bearer {api_key}"},
-            timeout=httpx.Timeout(60.0, connect=5.0, read=300.0),
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=f"{self.base_url}/v1",
+                headers={"authorization": f"Bearer {api_key}"},
+                timeout=httpx.Timeout(60.0, connect=5.0, read=300.0),
+            )
+        except httpx.InvalidURL as error:
+            raise InvalidRequest(f"CITEWELL_BASE_URL is no address: {error}.") from error
 
     def close(self) -> None:
         """Give its connections back."""
@@ -108,6 +114,8 @@ class Client:
                 yield (line.removeprefix("data: ") for line in response.iter_lines() if line.startswith("data: "))
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
+        except UnicodeEncodeError as error:
+            raise _unsendable(error) from error
 
     def store(self, name: str) -> VectorStore:
         """The newest store of that id or name. Raises NotFound."""
@@ -139,18 +147,33 @@ class Client:
                 response = send()
             except httpx.HTTPError as error:
                 raise self._unreachable(error) from error
+            except ValueError as error:  # of JSON or UTF-8
+                raise _unsendable(error) from error
             if not response.is_error:
-                return shape.model_validate_json(response.content)
+                return self._understood(response, shape)
             if response.status_code not in (429, 503) or attempt == _ATTEMPTS:
                 raise _refusal(response)
             time.sleep(_wait_s(response, attempt))
         raise AssertionError("the last attempt returns or raises")
+
+    def _understood(self, response: httpx.Response, shape: type[Reply]) -> Reply:
+        try:
+            return shape.model_validate_json(response.content)
+        except ValidationError as error:
+            raise Unavailable(
+                f"What answers at {self.base_url} is not this release of Citewell. Set CITEWELL_BASE_URL to where it "
+                "runs."
+            ) from error
 
     def _unreachable(self, error: httpx.HTTPError) -> Unavailable:
         return Unavailable(
             f"No answer from {self.base_url} ({error or type(error).__name__}). "
             "Start the service with `citewell serve`, or set CITEWELL_BASE_URL."
         )
+
+
+def _unsendable(error: ValueError) -> InvalidRequest:
+    return InvalidRequest(f"This cannot be sent: {error}. Write it as UTF-8 text, and numbers as JSON knows them.")
 
 
 @contextmanager

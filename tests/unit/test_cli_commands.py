@@ -332,6 +332,34 @@ def test_exit_codes_tell_what_to_do(run: Run, server: tuple[Server, str], monkey
     assert run("config").code == 2
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("CITEWELL_API_KEY", "cw-secret\nline", "Set CITEWELL_API_KEY anew"),
+        ("CITEWELL_API_KEY", "cw-schlüssel", "Set CITEWELL_API_KEY anew"),
+        ("CITEWELL_BASE_URL", "http://[::1", "no address"),
+    ],
+)
+def test_what_cannot_be_a_key_or_an_address_is_said_in_a_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    code, output, errors = run("search", "vacation")
+    assert code == 2
+    assert said in errors
+    assert "cw-s" not in output + errors
+
+
+def test_what_cannot_be_sent_is_said_in_a_sentence(run: Run) -> None:
+    run("stores", "create", "help")
+    for command in (
+        ("search", "va\udce4cation"),
+        ("search", "vacation", "--filters", '{"type": "eq", "key": "n", "value": NaN}'),
+    ):
+        code, _, errors = run(*command)
+        assert (code, "cannot be sent" in errors) == (2, True), errors
+
+
 def test_config_says_where_each_value_came_from(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITEWELL_SERVER__PORT", "9090")
     knobs = {one["name"]: one for one in map(json.loads, run("config", "--json").out.splitlines())}
