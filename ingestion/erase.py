@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -18,7 +19,7 @@ from indexes.catalog.responses import Made
 from indexes.catalog.tables import File, IndexVersion, Revision, RevisionState, Store
 from indexes.catalog.version_tables import Holding
 from indexes.catalog.versions import Version
-from indexes.errors import NotFound, Unavailable
+from indexes.errors import LeaseLost, NotFound, Unavailable
 from indexes.index import Engine, Index
 from ingestion.leases import kept_alive
 from ingestion.receipt import Gone, Receipt
@@ -69,12 +70,13 @@ class Eraser:
             lease = await erasing.begin(session, revision)
         if lease is not None:
             # An engine may take longer than the lease; whoever completed the revision then would lose its points.
-            async with kept_alive(self._database, partial(erasing.renew, lease=lease), erasing.LEASE_S):
-                await to_its_end(self._erase_points, held_in, revision.id)
-                if revision.state in (RevisionState.DELETED, RevisionState.SUPERSEDED):
-                    await asyncio.to_thread(self._blobs.delete, text_key(revision.id))
-            async with self._database.write() as session:
-                await erasing.finish(session, lease, revision.state)
+            with suppress(LeaseLost):  # what is left then is in the receipt, and the reconciler comes back to it
+                async with kept_alive(self._database, partial(erasing.renew, lease=lease), erasing.LEASE_S):
+                    await to_its_end(self._erase_points, held_in, revision.id)
+                    if revision.state in (RevisionState.DELETED, RevisionState.SUPERSEDED):
+                        await asyncio.to_thread(self._blobs.delete, text_key(revision.id))
+                async with self._database.write() as session:
+                    await erasing.finish(session, lease, revision.state)
         points = await asyncio.to_thread(self._points, held_in, [revision.id])
         return _receipt(before, await look(), redacted, points)
 

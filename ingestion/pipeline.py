@@ -267,7 +267,8 @@ class Pipeline:
                 if final:
                     await work.fail(session, lease, error.code, error.message)
                 else:
-                    delay_s = self.settings.retry_delay_s * 2 ** min(revision.attempts - 1, _MOST_DOUBLINGS)
+                    doublings = _MOST_DOUBLINGS if deferred else min(revision.attempts - 1, _MOST_DOUBLINGS)
+                    delay_s = self.settings.retry_delay_s * 2**doublings
                     await work.postpone(session, lease, error.code, error.message, delay_s, counted=not deferred)
 
     def _most_attempts(self, error: CitewellError) -> int:

@@ -13,6 +13,7 @@ from api.asking import Record
 from api.deps import IdempotencyDep, Reader, StateDep, Writer
 from api.disconnect import while_wanted
 from api.prompting import PromptRef
+from api.repeated import stored_stream
 from api.response_draft import AskEvents, ResponseDraft
 from api.sse import STREAMED, EventStream, encode_event, gather, primed, response_events
 from api.state import State
@@ -36,7 +37,8 @@ async def create_response(
     async with state.database.read() as session:
         known = await idempotency.earlier(session, caller.project, again)
         if known is not None:
-            return JSONResponse((await responses.get(session, caller.project, known)).body)
+            body = (await responses.get(session, caller.project, known)).body
+            return EventStream(stored_stream(body)) if request.stream else JSONResponse(body)
     prompt = PromptRef(request.prompt.id, request.prompt.version) if request.prompt else None
     where = await asking.target(state, caller.project, request, prompt)
     turns, sources = await conversation.earlier(state, caller.project, request.previous_response_id)

@@ -286,6 +286,26 @@ def test_the_same_request_sent_twice_makes_one_thing(client: OpenAI) -> None:
         client.vector_stores.create(name="another", extra_headers=headers)
 
 
+def test_a_streamed_request_sent_twice_is_one_answer(client: OpenAI, store: VectorStore) -> None:
+    tools: Any = [{"type": "file_search", "vector_store_ids": [store.id]}]
+    seen = []
+    for _ in range(2):
+        with client.responses.stream(
+            model="extractive",
+            input="When is the canteen open?",
+            tools=tools,
+            extra_headers={"Idempotency-Key": f"streamed-{store.id}"},
+        ) as stream:
+            events = [event for event in stream if not event.type.endswith("output_text.delta")]
+            seen.append((events, stream.get_final_response()))
+    (events, first), (again, second) = seen
+    assert second.id == first.id
+    assert second.output_text == first.output_text
+    assert second.output[1] == first.output[1]
+    assert [event.type for event in again] == [event.type for event in events]
+    assert [event.sequence_number for event in again] == sorted({event.sequence_number for event in again})
+
+
 def test_broken_json_and_missing_keys(service: Any) -> None:
     headers = {"Authorization": f"Bearer {service.key}", "Content-Type": "application/json"}
     broken = httpx.post(f"{service.url}/v1/vector_stores", content=b"{not json", headers=headers)
