@@ -42,7 +42,7 @@ class Draft:
         nothing to the reader.
         """
         spans = sentences(self.text)
-        nexts = [start for start, _ in spans[1:]] + [len(self.text)]
+        nexts = [*(start for start, _ in spans), len(self.text)][1:]
         return tuple(self._judged(start, end, until) for (start, end), until in zip(spans, nexts, strict=True))
 
     def _cite(self, marker: Marker) -> Iterator[CitationAdded]:
