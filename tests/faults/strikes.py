@@ -31,7 +31,7 @@ def withstands(installation: Installation, faults: Sequence[str], strikes: int) 
     done = f"{writer.operations} writes and deletes, {sum(reader.searches for reader in readers)} searches"
     wrong = [one for reader in readers for one in (*reader.torn, *reader.failed)]
     print(f"{strikes} strikes, {done}, {len(wrong)} wrong; {found}")
-    assert found == Verdict(), found
+    assert found == Verdict(), "\n".join([str(found), *found.lost, *found.doubled, *found.half_visible, *found.stuck])
     assert wrong == [], wrong
 
 
